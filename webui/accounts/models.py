@@ -1,0 +1,66 @@
+"""Who someone is."""
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(
+        self, username: str, password: str | None = None, *, display_name: str = "", is_admin: bool = False
+    ) -> "User":
+        user = self.model(
+            username=self.model.normalize_username(username), display_name=display_name, is_admin=is_admin
+        )
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Sign-in does not care about capitals."""
+        return self.get(username__iexact=username)
+
+
+class User(AbstractBaseUser):
+    """A person with an account. Deactivating, not deleting, is how somebody leaves."""
+
+    class Language(models.TextChoices):
+        ENGLISH = "en", "English"
+        CHINESE = "zh-hans", "简体中文"
+
+    class Theme(models.TextChoices):
+        SYSTEM = "", _("Like the system")
+        LIGHT = "light", _("Light")
+        DARK = "dark", _("Dark")
+
+    class SendKey(models.TextChoices):
+        ENTER = "enter", _("Enter")
+        CTRL_ENTER = "ctrl", _("Ctrl + Enter")
+
+    username = models.CharField(max_length=150, validators=[UnicodeUsernameValidator()])
+    display_name = models.CharField(max_length=80, blank=True)
+    language = models.CharField(max_length=10, choices=Language.choices, blank=True)
+    theme = models.CharField(max_length=10, choices=Theme.choices, blank=True)
+    send_key = models.CharField(max_length=10, choices=SendKey.choices, default=SendKey.ENTER)
+    is_admin = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    USERNAME_FIELD = "username"
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("username"), name="one_user_per_username")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What other people see."""
+        return self.display_name or self.username

@@ -1,0 +1,42 @@
+"""Database work from sockets and tasks.
+
+The defaults of Channels and Django run every socket's queries on one thread of the process. ``run_db`` has threads
+of its own and gives its connection back after each call.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="run_db")
+
+
+async def run_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run synchronous database work on a thread of its own and wait for it."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_threads, partial(_with_fresh_connection, partial(work, *args, **kwargs)))
+
+
+async def read_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Like ``run_db`` for work that writes nothing: a connection that broke meanwhile is retried once."""
+    try:
+        return await run_db(work, *args, **kwargs)
+    except (OperationalError, InterfaceError):
+        return await run_db(work, *args, **kwargs)
+
+
+def _with_fresh_connection(work: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return work()
+    finally:
+        # Only a thread that runs for ever returns its connection by itself; these are lent per call.
+        if not connection.in_atomic_block:
+            connection.close()

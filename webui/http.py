@@ -1,0 +1,83 @@
+"""Request types, security headers and the one rendering choice every htmx view makes."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django_htmx.middleware import HtmxDetails
+
+if TYPE_CHECKING:
+    from webui.accounts.models import User
+
+
+class Request(HttpRequest):
+    """A request that passed LoginRequiredMiddleware and HtmxMiddleware."""
+
+    user: "User"  # type: ignore[assignment]  # the middleware refused everyone else
+    htmx: HtmxDetails
+
+
+def render_page(
+    request: HttpRequest, template: str, context: dict[str, object], *, part: str, part_template: str
+) -> HttpResponse:
+    """The whole page, or only ``part_template`` when htmx is about to swap the element ``part``."""
+    asked = request.headers.get("HX-Target", "")
+    response = render(request, part_template if asked == part else template, context)
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response
+
+
+def content_security_policy(public_url: str) -> str:
+    """Nothing inline, nothing from outside, sockets to ourselves only."""
+    parts = urlsplit(public_url)
+    sockets = f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}"
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        f"font-src 'self'; connect-src 'self' {sockets}; manifest-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+    )
+
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": content_security_policy(settings.PUBLIC_URL),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def secure_responses(
+    get_response: Callable[[HttpRequest], HttpResponse] | Callable[[HttpRequest], Awaitable[HttpResponse]],
+) -> Callable[[HttpRequest], HttpResponse] | Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    """Middleware: the security headers on every response; a person's pages are never stored."""
+
+    def secured(response: HttpResponse) -> HttpResponse:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    if iscoroutinefunction(get_response):
+
+        async def later(request: HttpRequest) -> HttpResponse:
+            return secured(await get_response(request))
+
+        markcoroutinefunction(later)
+        return later
+
+    def now(request: HttpRequest) -> HttpResponse:
+        return secured(get_response(request))  # type: ignore[arg-type]  # not the async kind
+
+    return now
+
+
+secure_responses.sync_capable = True  # type: ignore[attr-defined]  # how Django marks middleware
+secure_responses.async_capable = True  # type: ignore[attr-defined]

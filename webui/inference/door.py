@@ -1,0 +1,188 @@
+"""The one door to the GPU: whoever wants an answer of a model passes here.
+
+``stream`` finds a host, waits for a turn, talks to the host and says what happens in events. Nothing else calls
+``OllamaClient.chat``, ``generate`` or ``embed``.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+
+from webui.db import read_db
+from webui.inference import prefill
+from webui.inference.catalogue import places_for
+from webui.inference.clients import client_of
+from webui.inference.models import Host, InstalledModel
+from webui.inference.turns import Place, Turns
+from webui.ollama import ChatChunk, HostBusy, OllamaClient, OllamaError
+from webui.ollama.names import same_model
+
+LOOK_FOR_MODEL_IN_MEMORY_S = 1.0
+BUSY_PATIENCE_S = 300.0
+
+turns = Turns()
+
+
+class NoHost(OllamaError):
+    """No host is set up, or none takes new questions."""
+
+    kind = "unreachable"
+
+
+class CannotContinue(Exception):
+    """The model starts over instead of going on where its answer stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked of a model, and for whom. ``messages`` are Ollama's: role and content."""
+
+    person: int
+    model: str
+    messages: Sequence[Mapping[str, object]]
+    think: bool | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    continues: bool = False  # the last message is the answer so far
+    automatic: bool = False  # nobody asked for it; give up rather than improvise
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """In line."""
+
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A slot is held and the question is with the host. ``cold``: the model is not in memory yet."""
+
+    host: str
+    practice: bool
+    cold: bool
+    queue_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The model is in memory and reads the prompt."""
+
+
+Event = Waiting | Started | Reading | ChatChunk
+
+
+async def stream(order: Order) -> AsyncIterator[Event]:
+    """Yield what happens from joining the line to the last chunk. Closing it aborts the request at the host.
+
+    Raises OllamaError, NoHost or CannotContinue.
+    """
+    place = await _choose_place(order.model)
+    reports: asyncio.Queue[Place | None] = asyncio.Queue()
+    entered = time.monotonic()
+    holding = asyncio.create_task(_hold_turn(place, order.person, reports))
+    try:
+        while (report := await reports.get()) is not None:
+            yield Waiting(report)
+        queue_ms = (time.monotonic() - entered) * 1000
+        yield Started(place.host.name, place.host.practice, not place.loaded, queue_ms)
+        async with aclosing(_ask(place, order)) as events:
+            async for event in events:
+                yield event
+    finally:
+        holding.cancel()
+        with suppress(asyncio.CancelledError):
+            await holding
+
+
+async def _hold_turn(place: "InstalledModel", person: int, reports: "asyncio.Queue[Place | None]") -> None:
+    """Hold a slot until cancelled. Puts every place in line into ``reports``, then None: it is our turn."""
+    key = (place.host_id, place.name)
+    async with turns.take(key, slots=place.host.slots, person=person, report=reports.put_nowait):
+        reports.put_nowait(None)
+        await asyncio.Event().wait()
+
+
+async def _choose_place(model: str) -> InstalledModel:
+    """The host that has the model in memory, then the shortest line."""
+    places = await read_db(places_for, model)
+    if places:
+        reachable = [p for p in places if p.host.health != Host.Health.UNREACHABLE] or places
+        return min(reachable, key=lambda p: (not p.loaded, turns.waiting((p.host_id, p.name)) / p.host.slots))
+    host = await read_db(Host.objects.serving().first)
+    if host is None:
+        raise NoHost("No host takes questions.")
+    # Perhaps it was installed a moment ago; if not, the host's own refusal says so.
+    return InstalledModel(host=host, name=model)
+
+
+async def _ask(place: InstalledModel, order: Order) -> AsyncIterator[Event]:
+    client = client_of(place.host)
+    messages, think = order.messages, order.think
+    if order.continues:
+        messages, think = await _continuing(client, place, order)
+    deadline = time.monotonic() + BUSY_PATIENCE_S
+    while True:
+        chunks = client.chat(model=order.model, messages=messages, think=think, options=order.options or None)
+        try:
+            async with aclosing(_until_done(client, order.model, chunks)) as events:
+                async for event in events:
+                    yield event
+        except HostBusy:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(random.uniform(1, 3))  # noqa: S311  a pause, not a secret
+        else:
+            return
+
+
+async def _continuing(
+    client: OllamaClient, place: InstalledModel, order: Order
+) -> tuple[Sequence[Mapping[str, object]], bool | None]:
+    """Messages that make the model go on, and whether it may think again."""
+    think = None if order.think is None else False
+    if await prefill.honoured(client, place):
+        return order.messages, think
+    if order.automatic:
+        raise CannotContinue
+    return [*order.messages, prefill.PLEASE_GO_ON], think
+
+
+async def _until_done(
+    client: OllamaClient, model: str, chunks: AsyncIterator[ChatChunk]
+) -> AsyncIterator[Reading | ChatChunk]:
+    """The chunks; before the first one, a word when the model has arrived in memory."""
+    async with aclosing(chunks):
+        first = asyncio.ensure_future(anext(chunks))
+        try:
+            async for _ in _in_memory(client, model, first):
+                yield Reading()
+            yield await first
+        finally:
+            if not first.done():
+                first.cancel()
+                with suppress(asyncio.CancelledError, OllamaError):
+                    await first
+        async for chunk in chunks:
+            yield chunk
+
+
+async def _in_memory(
+    client: OllamaClient, model: str, first: "asyncio.Future[ChatChunk]"
+) -> AsyncIterator[None]:
+    """Ends with the first chunk; yields once if the model is seen in memory before that."""
+    seen = False
+    while not first.done():
+        await asyncio.wait({first}, timeout=LOOK_FOR_MODEL_IN_MEMORY_S)
+        if not first.done() and not seen and await _is_running(client, model):
+            seen = True
+            yield
+
+
+async def _is_running(client: OllamaClient, model: str) -> bool:
+    try:
+        return any(same_model(running.name, model) for running in await client.running())
+    except OllamaError:
+        return False

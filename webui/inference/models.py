@@ -1,0 +1,110 @@
+"""The Ollama hosts, the models found on them, and the ledger of what was used."""
+
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+
+
+class HostQuerySet(models.QuerySet["Host"]):
+    def serving(self) -> Self:
+        """Hosts that new questions may be sent to."""
+        return self.filter(enabled=True, draining=False)
+
+
+class Host(models.Model):
+    """An Ollama server."""
+
+    class Health(models.TextChoices):
+        UNKNOWN = "unknown"
+        WELL = "well"
+        UNREACHABLE = "unreachable"
+
+    name = models.CharField(max_length=80, unique=True)
+    base_url = models.CharField(max_length=300, unique=True)
+    bearer = models.CharField(max_length=300, blank=True)
+    slots = models.PositiveSmallIntegerField(default=1)
+    practice = models.BooleanField(default=False)
+    enabled = models.BooleanField(default=True)
+    draining = models.BooleanField(default=False)
+    health = models.CharField(max_length=12, choices=Health.choices, default=Health.UNKNOWN)
+    version = models.CharField(max_length=40, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[HostQuerySet] = HostQuerySet.as_manager()  # type: ignore[assignment]  # as_manager types
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="a_host_has_a_slot", condition=models.Q(slots__gte=1))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class InstalledModel(models.Model):
+    """A model as last seen on a host. Ollama is the truth; this is what the pages show without asking it."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="models")
+    name = models.CharField(max_length=400)
+    digest = models.CharField(max_length=100)
+    size = models.BigIntegerField(default=0)
+    family = models.CharField(max_length=80, blank=True)
+    parameter_size = models.CharField(max_length=20, blank=True)
+    quantization = models.CharField(max_length=20, blank=True)
+    capabilities = models.JSONField(default=list)
+    context_length = models.PositiveIntegerField(default=0)
+    loaded = models.BooleanField(default=False)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="one_row_per_model_and_host", fields=["host", "name"])]
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.host}"
+
+
+class Prefill(models.Model):
+    """Whether a model goes on where a half-written answer stops. Asked once per digest, then remembered."""
+
+    digest = models.CharField(max_length=100, primary_key=True)
+    honoured = models.BooleanField()
+    probed_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.digest[:12]}: {self.honoured}"
+
+
+class Usage(models.Model):
+    """One row per run, through whichever door it came."""
+
+    class Door(models.TextChoices):
+        BROWSER = "browser"
+        API = "api"
+        BACKGROUND = "background"
+
+    class Outcome(models.TextChoices):
+        DONE = "done"
+        STOPPED = "stopped"
+        FAILED = "failed"
+        INTERRUPTED = "interrupted"
+
+    run = models.UUIDField(unique=True)
+    door = models.CharField(max_length=10, choices=Door.choices)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="usage")
+    host = models.CharField(max_length=80, blank=True)
+    model = models.CharField(max_length=400)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    queue_ms = models.FloatField(default=0)
+    load_ms = models.FloatField(default=0)
+    first_piece_ms = models.FloatField(null=True)
+    total_ms = models.FloatField(default=0)
+    outcome = models.CharField(max_length=12, choices=Outcome.choices)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "at"]), models.Index(fields=["at"])]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.output_tokens} tokens, {self.outcome}"

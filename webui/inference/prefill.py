@@ -1,0 +1,38 @@
+"""Does a model go on where a half-written answer stops? Asked once per digest, then remembered."""
+
+from contextlib import aclosing
+
+from webui.db import read_db, run_db
+from webui.inference.models import InstalledModel, Prefill
+from webui.ollama import OllamaClient
+
+# For models that start over: asks in words, after the answer so far.
+PLEASE_GO_ON = {
+    "role": "user",
+    "content": "Go on exactly where your last answer stopped. Repeat nothing and explain nothing.",
+}
+PROBE = [
+    {"role": "user", "content": "Count from 1 to 9, separated by commas. Write nothing else."},
+    {"role": "assistant", "content": "1, 2, 3,"},
+]
+PROBE_TOKENS = 8
+
+
+async def honoured(client: OllamaClient, place: InstalledModel) -> bool:
+    """What is known of the model, or else what a short probe shows. Raises OllamaError."""
+    known = await read_db(Prefill.objects.filter(digest=place.digest).first) if place.digest else None
+    if known:
+        return known.honoured
+    goes_on = (await _probe(client, place.name)).lstrip().startswith("4")
+    if place.digest:
+        await run_db(Prefill.objects.update_or_create, digest=place.digest, defaults={"honoured": goes_on})
+    return goes_on
+
+
+async def _probe(client: OllamaClient, model: str) -> str:
+    answer = ""
+    options = {"num_predict": PROBE_TOKENS, "temperature": 0}
+    async with aclosing(client.chat(model=model, messages=PROBE, options=options)) as chunks:
+        async for chunk in chunks:
+            answer += chunk.text
+    return answer

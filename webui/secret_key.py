@@ -1,0 +1,25 @@
+"""The signing key of an installation that was given none."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def stored_secret_key(data_dir: Path) -> str:
+    """The key kept under ``data_dir``, made on first use, readable by its owner only."""
+    path = data_dir / "secret_key"
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    # Two processes may start at once: the first file wins and the other reads it.
+    draft = path.with_name(f"secret_key.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(50))
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text(encoding="ascii")
