@@ -1,4 +1,4 @@
-"""Which PostgreSQL the portal uses: an external one by its URL, else the embedded one below the data directory."""
+"""Which PostgreSQL the portal uses: an external one by its URL, else the embedded one."""
 
 import os
 from pathlib import Path
@@ -37,7 +37,7 @@ def _embedded(data_dir: Path) -> dict[str, Any]:
 
 
 def _external(url: str) -> dict[str, Any]:
-    """``postgresql://user:password@host:port/name?sslmode=require``; the query goes to the driver as it is."""
+    """From ``postgresql://user:password@host:port/name?sslmode=require``; the driver gets the query."""
     parts = urlsplit(url)
     name = unquote(parts.path.lstrip("/"))
     if parts.scheme not in {"postgres", "postgresql"} or not name:

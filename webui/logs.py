@@ -59,7 +59,7 @@ def _without_query(argument: object) -> object:
 
 
 class Lines(logging.Formatter):
-    """``2026-01-31 12:00:00,000 INFO webui.server: message``, one line per record however odd its arguments."""
+    """``2026-01-31 12:00:00,000 INFO webui.server: message``: one line, however odd the arguments."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -97,7 +97,7 @@ class Server:
         if theirs != ours:
             raise ForeignData(
                 f"{self.data} was made by PostgreSQL {theirs}, and this portal brings {ours}. "
-                "Nothing was changed: back up with the former version of the portal, and restore with this one."
+                "Nothing was changed: back up with the former version of the portal, restore with this one."
             )
 
     def _make_binaries_reachable(self) -> None:

@@ -1,0 +1,157 @@
+"""HTTP requests with a deadline and a limit on their body.
+
+Daphne reads whole bodies into memory before the application can refuse them, and lets a client take for
+ever over its headers. Here a body that is too large is refused as soon as that is known, with an answer
+that the client can still read, and whoever is too slow is cut off.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from daphne.http_protocol import HTTPFactory, WebRequest
+from twisted.web import http
+
+if TYPE_CHECKING:
+    from .guarded import GuardedServer
+
+# A client reads our refusal only when it is done sending: we listen a little longer, and keep nothing.
+LINGER_SECONDS = 3
+LINGER_BYTES = 64 * 1024 * 1024
+
+REFUSAL_HEADERS = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Connection", "close"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+)
+
+
+class GuardedChannel(http.HTTPChannel):
+    """One connection: absolute deadlines for headers and body, and no byte kept of what was refused."""
+
+    server: "GuardedServer"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._refused_bytes: int | None = None
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.server.channels.add(self)
+        self._within(self.server.limits.header_seconds)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._refused_bytes is not None:
+            self._discard(data)
+            return
+        if data and self._deadline is None and not self._handlingRequest:
+            self._within(self.server.limits.header_seconds)  # the next request on a kept connection
+        super().dataReceived(data)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if self._refused_bytes is None:
+            super().rawDataReceived(data)
+        else:
+            self._discard(data)
+
+    def allHeadersReceived(self) -> None:
+        self._within(self.server.limits.body_seconds)
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        if self._refused_bytes is None:
+            self._any_time()
+            super().allContentReceived()
+
+    def checkPersistence(self, request: http.Request, version: bytes) -> bool:
+        if self.server.draining:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            return False
+        return bool(super().checkPersistence(request, version))
+
+    def connectionLost(self, reason: Any) -> None:
+        self._any_time()
+        super().connectionLost(reason)
+
+    def refuse(self, status: int, sentence: str) -> None:
+        """Answer at once, then ignore what the client is still sending until it hangs up."""
+        if self._refused_bytes is not None:
+            return
+        self._refused_bytes = 0
+        self.setTimeout(None)
+        self.transport.write(_plain_answer(status, sentence))
+        self.transport.loseWriteConnection()
+        self._within(LINGER_SECONDS)
+
+    def _send100Continue(self) -> None:
+        if self._refused_bytes is None:
+            super()._send100Continue()
+
+    def _discard(self, data: bytes) -> None:
+        self._refused_bytes = (self._refused_bytes or 0) + len(data)
+        if self._refused_bytes > LINGER_BYTES:
+            self.transport.abortConnection()
+
+    def _within(self, seconds: float) -> None:
+        self._any_time()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_slow)
+
+    def _any_time(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self.transport.abortConnection()
+
+
+class GuardedRequest(WebRequest):
+    """A request whose body is counted while it arrives."""
+
+    channel: GuardedChannel
+
+    def __init__(self, channel: GuardedChannel, *arguments: Any) -> None:
+        super().__init__(channel, *arguments)
+        # The application reads forms itself; parsing them here too would block the loop for nothing.
+        self._parsePOSTFormSubmission = False
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(length)
+        if length is not None:
+            self._refuse_over(length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if not self._refuse_over(self.content.tell() + len(data)):
+            super().handleContentChunk(data)
+
+    def _refuse_over(self, size: int) -> bool:
+        limit = self.server.limits.body_bytes
+        if size <= limit:
+            return False
+        self.channel.refuse(
+            413, f"This is more than the {limit // (1024 * 1024)} MB that one request may carry."
+        )
+        return True
+
+
+class GuardedHTTPFactory(HTTPFactory):
+    protocol = GuardedChannel
+
+    def buildProtocol(self, addr: Any) -> GuardedChannel:
+        channel: GuardedChannel = super().buildProtocol(addr)
+        channel.requestFactory = GuardedRequest
+        channel.server = self.server
+        return channel
+
+
+def _plain_answer(status: int, sentence: str) -> bytes:
+    body = f"{sentence}\n".encode()
+    phrase = HTTPStatus(status).phrase
+    headers = [*REFUSAL_HEADERS, ("Content-Length", str(len(body)))]
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"HTTP/1.1 {status} {phrase}\r\n{head}\r\n".encode() + body

@@ -1,0 +1,53 @@
+"""Sockets with a bound on what they leave waiting for the application.
+
+Pausing the connection instead would also hide that the peer has gone, so a socket that floods is closed.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+
+if TYPE_CHECKING:
+    from .limits import Limits
+
+OVER_BUDGET = 4008
+
+
+class GuardedSocket(WebSocketProtocol):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._broken_off = False
+        self._waiting: deque[int] = deque()  # sizes of the messages that the application has not taken yet
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001 -- autobahn's signature
+        if self._broken_off:
+            return
+        if self._has_room_for(payload):
+            super().onMessage(payload, isBinary)
+        else:
+            self._break_off()
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        # Autobahn's own limit on messages would hold for what we send, too, so it is off.
+        super().onMessageFrameBegin(length)
+        if self.message_data_total_length > self.server.limits.message_bytes:
+            self._break_off()
+
+    def _has_room_for(self, payload: bytes) -> bool:
+        """The queue is first in, first out: what still waits are the newest."""
+        while len(self._waiting) > self.application_queue.qsize():
+            self._waiting.popleft()
+        self._waiting.append(len(payload))
+        limits: Limits = self.server.limits
+        return len(self._waiting) <= limits.inbox_messages and sum(self._waiting) <= limits.inbox_bytes
+
+    def _break_off(self) -> None:
+        if not self._broken_off:
+            self._broken_off = True
+            self.sendClose(code=OVER_BUDGET)
+        self.failedByMe = True  # autobahn then drops what else arrives, instead of collecting it
+
+
+class GuardedSocketFactory(WebSocketFactory):
+    protocol = GuardedSocket
