@@ -54,7 +54,9 @@ class Conversation(models.Model):
 
     class Meta:
         indexes = [
-            models.Index("owner", "-updated_at", "-id", condition=Q(deleted_at=None), name="a_persons_list"),
+            models.Index(
+                fields=["owner", "-updated_at", "-id"], condition=Q(deleted_at=None), name="a_persons_list"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -153,7 +155,7 @@ class Run(models.Model):
             ),
         ]
         indexes = [
-            models.Index("requested_at", name="runs_in_line", condition=Q(state__in=LIVE_STATES)),
+            models.Index(fields=["requested_at"], name="runs_in_line", condition=Q(state__in=LIVE_STATES)),
         ]
 
     def __str__(self) -> str:

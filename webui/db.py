@@ -12,6 +12,9 @@ from typing import ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
+# What a query raises when PostgreSQL went away, restarts or refuses more connections.
+DatabaseAway = (OperationalError, InterfaceError)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -28,7 +31,7 @@ async def read_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Like ``run_db`` for work that writes nothing: a connection that broke meanwhile is retried once."""
     try:
         return await run_db(work, *args, **kwargs)
-    except (OperationalError, InterfaceError):
+    except DatabaseAway:
         return await run_db(work, *args, **kwargs)
 
 

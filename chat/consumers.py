@@ -1,0 +1,169 @@
+"""The socket of one open page. It relays and decides nothing; every write is a POST."""
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from contextlib import suppress
+from typing import Any, ClassVar
+from uuid import UUID
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.utils import translation
+
+from chat import hub, live
+from chat.models import Conversation
+from chat.viewer import TooSlow, Viewer
+from webui.accounts.models import User
+from webui.accounts.sessions import user_of_session
+from webui.db import DatabaseAway, read_db
+from webui.text import compact
+
+RECHECK_S = 4.0
+SOCKETS_PER_PERSON = 20
+MESSAGES_PER_S = 30
+
+
+class PageConsumer(AsyncWebsocketConsumer):
+    """Follows what its page shows: the person's list, and one conversation at a time."""
+
+    _sockets: ClassVar[dict[int, int]] = defaultdict(int)
+
+    user: User
+    viewer: Viewer | None = None
+
+    async def connect(self) -> None:
+        self.user = self.scope["user"]
+        self._topics: list[hub.Topic] = []
+        self._conversation: UUID | None = None
+        self._budget = Budget(MESSAGES_PER_S)
+        self._tasks: list[asyncio.Task[None]] = []
+        await self.accept()
+        if self._sockets[self.user.pk] >= SOCKETS_PER_PERSON:
+            await self.close(code=live.CLOSE_TOO_SLOW)
+            return
+        self._sockets[self.user.pk] += 1
+        self.viewer = Viewer(language=settings.LANGUAGE_CODE, send=self._send)
+        self._tasks = [asyncio.create_task(work()) for work in (self._pump, self._recheck)]
+
+    async def disconnect(self, code: int) -> None:
+        if self.viewer is None:
+            return
+        self._sockets[self.user.pk] -= 1
+        if not self._sockets[self.user.pk]:
+            del self._sockets[self.user.pk]
+        self._leave_all()
+        for task in self._tasks:
+            task.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        message = _parsed(text_data)
+        if self.viewer is None or message is None or not self._budget.allows(time.monotonic()):
+            await self.close(code=live.CLOSE_TOO_SLOW)
+        elif "ack" in message:
+            self.viewer.acknowledge(message["ack"] if isinstance(message["ack"], int) else 0)
+        elif "resync" in message:
+            self._start_over(message["resync"])
+        elif "watch" in message:
+            await self._watch(message)
+
+    async def _watch(self, message: dict[str, Any]) -> None:
+        assert self.viewer
+        self._leave_all()
+        self.viewer.forget()
+        if message.get("lang") in dict(settings.LANGUAGES):
+            self.viewer.language = message["lang"]
+        self._join(hub.person_topic(self.user.pk))
+        wanted = _uuid(message.get("watch"))
+        if wanted is None:
+            return
+        # First listen, then read: what happens in between is told twice rather than never.
+        self._join(hub.conversation_topic(wanted))
+        since = await read_db(_read_for, self.user, wanted, message.get("seen"), self.viewer.language)
+        if since is None:
+            self._leave_all()
+            await self.close(code=live.CLOSE_GONE)
+            return
+        self._conversation = wanted
+        for part in since:
+            self.viewer.tell(part)
+        for answer in hub.answers_in(wanted):
+            self.viewer.start_over(answer)
+
+    def _start_over(self, run: object) -> None:
+        answer = hub.answer_of(_uuid(run) or UUID(int=0))
+        if self.viewer and answer and answer.conversation == self._conversation:
+            self.viewer.start_over(answer)
+
+    def _join(self, topic: hub.Topic) -> None:
+        assert self.viewer
+        hub.join(self.viewer, topic)
+        self._topics.append(topic)
+
+    def _leave_all(self) -> None:
+        assert self.viewer
+        self._conversation = None
+        while self._topics:
+            hub.leave(self.viewer, self._topics.pop())
+
+    async def _send(self, text: str) -> None:
+        await self.send(text_data=text)
+
+    async def _pump(self) -> None:
+        assert self.viewer
+        try:
+            await self.viewer.pump()
+        except TooSlow:
+            await self.close(code=live.CLOSE_TOO_SLOW)
+
+    async def _recheck(self) -> None:
+        """A session that ended ends its sockets."""
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            with suppress(DatabaseAway):
+                if await read_db(user_of_session, self.scope["session_key"]) is None:
+                    await self.close(code=live.CLOSE_SIGNED_OUT)
+                    return
+
+
+class Budget:
+    """So many messages a second, with a burst of two seconds' worth."""
+
+    def __init__(self, per_s: float) -> None:
+        self._per_s = per_s
+        self._left = 2 * per_s
+        self._at = time.monotonic()
+
+    def allows(self, now: float) -> bool:
+        self._left = min(2 * self._per_s, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        self._left -= 1
+        return self._left >= 0
+
+
+def _read_for(user: User, conversation: UUID, seen: object, language: str) -> list[str] | None:
+    """What a page that shows version ``seen`` has to be told; None when it may not see the conversation."""
+    found = Conversation.objects.visible_to(user).filter(pk=conversation).first()
+    if found is None:
+        return None
+    with translation.override(language):
+        if str(found.version) != str(seen):
+            return [compact(live.thread_message(conversation))]
+        run = found.runs.live().first()
+        return [compact(live.answer_message(run.answer_id))] if run else []
+
+
+def _parsed(text: str | None) -> dict[str, Any] | None:
+    try:
+        message = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,142 @@
+"""What pages are told while they are open. The only module that knows the messages of the socket.
+
+Parts are rendered once per language, never per viewer, with the same templates as the page, so that a stale page
+plus what it was told equals a fresh page. To a page (JSON):
+
+``{"part": html}``                    elements with ``hx-swap-oob``, for htmx to swap; ``say`` is for screen readers
+``{"m": message, "state", "part"}``   an answer entered another phase or ended
+``{"r": run, "t": track, "n": [from, to], "k": keep, "h": html, "z": frozen}``
+                                      a live answer grew: of the open region's HTML keep the first ``k`` UTF-16 units
+                                      and append ``h``; its first ``z`` units will not change any more.
+                                      Track 0 is the answer, 1 the thinking; from and to count code points
+``{"r": run, "t": track, "snap": {"f": frozen, "o": open}, "n": to}``   a live answer as a whole
+``{"go": url}``                       leave this page
+
+From a page: ``{"watch": conversation or null, "lang", "seen": version}``, ``{"ack": characters}``,
+``{"resync": run}``. Nothing is written over the socket.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext, ngettext
+
+from chat import hub, sidebar
+from chat.models import Conversation, Message, State
+from chat.runs.growing import Phase
+from chat.thread import Turn, last_turns, thread_of, turn_of
+from webui.accounts.models import User
+from webui.text import compact
+
+CLOSE_SIGNED_OUT = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_GONE = 4404
+CLOSE_TOO_SLOW = 4008
+CLOSE_RESTART = 4012
+
+
+def turns_added(conversation: UUID, count: int) -> None:
+    """New turns at the end of the branch that is shown."""
+    shown = Conversation.objects.get(pk=conversation)
+
+    def render() -> dict[str, object]:
+        context = {"turns": last_turns(shown, count), "conversation": shown, "answering": True}
+        return {"part": render_to_string("chat/live/turns_added.html", context)}
+
+    _tell(hub.conversation_topic(conversation), render)
+
+
+def thread_changed(conversation: UUID) -> None:
+    """Another branch is shown, or turns were replaced."""
+    _tell(hub.conversation_topic(conversation), lambda: thread_message(conversation))
+
+
+def thread_message(conversation: UUID) -> dict[str, object]:
+    """Everything that a page shows of a conversation, as a part."""
+    shown = Conversation.objects.get(pk=conversation)
+    thread = thread_of(shown)
+    context = {
+        "turns": thread.turns,
+        "earlier": thread.earlier,
+        "conversation": shown,
+        "answering": thread.answering,
+    }
+    return {"part": render_to_string("chat/live/thread.html", context)}
+
+
+def answer_changed(message: UUID) -> None:
+    """An answer entered another phase, or ended."""
+    _tell(hub.conversation_topic(_conversation_of(message)), lambda: answer_message(message))
+
+
+def answer_message(message: UUID) -> dict[str, object]:
+    """The parts of an answer that depend on its state; its text comes in frames."""
+    answer = Message.objects.select_related("conversation", "author").get(pk=message)
+    turn = turn_of(answer)
+    context = {"turn": turn, "conversation": answer.conversation, "answering": turn.live}
+    return {
+        "m": str(message),
+        "state": turn.state,
+        "lang": turn.lang,
+        "v": answer.conversation.version,
+        "part": render_to_string("chat/live/answer.html", context),
+        "say": _said_of(turn),
+    }
+
+
+def titled(conversation: UUID) -> None:
+    shown = Conversation.objects.get(pk=conversation)
+
+    def render() -> dict[str, object]:
+        return {"part": render_to_string("chat/live/title.html", {"conversation": shown})}
+
+    _tell(hub.conversation_topic(conversation), render)
+
+
+def gone(conversation: UUID) -> None:
+    """The conversation was deleted; pages that show it leave."""
+    _tell(hub.conversation_topic(conversation), lambda: {"go": reverse("chat:new")})
+
+
+def list_changed(person: int) -> None:
+    """The person's list of conversations reads differently."""
+    owner = User.objects.get(pk=person)
+
+    def render() -> dict[str, object]:
+        return {"part": render_to_string("chat/live/sidebar.html", {"sidebar": sidebar.first_rows(owner)})}
+
+    _tell(hub.person_topic(person), render)
+
+
+def _tell(topic: hub.Topic, render: Callable[[], dict[str, object]]) -> None:
+    messages = {}
+    for language in hub.languages(topic):
+        with translation.override(language):
+            messages[language] = compact(render())
+    hub.tell(topic, messages)
+
+
+def _conversation_of(message: UUID) -> UUID:
+    return Message.objects.values_list("conversation_id", flat=True).get(pk=message)
+
+
+def _said_of(turn: Turn) -> str:
+    """One short sentence for people who listen; each phase is said once."""
+    model = turn.model
+    match turn.state:
+        case Phase.THINKING:
+            return gettext("%(model)s is thinking") % {"model": model}
+        case Phase.WRITING:
+            return gettext("%(model)s is answering") % {"model": model}
+        case State.DONE:
+            words = len(turn.text.split())
+            return ngettext(
+                "Answer finished, %(words)s word", "Answer finished, %(words)s words", words
+            ) % {"words": words}
+        case State.STOPPED:
+            return gettext("Stopped")
+        case _:
+            return ""

@@ -1,0 +1,271 @@
+"""One run from its place in line to its last word."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from functools import partial
+from uuid import UUID
+
+from chat import live
+from chat.models import Message, Run, RunPiece, State
+from chat.runs import state
+from chat.runs.growing import GrowingAnswer, Phase
+from chat.runs.record import Piece, Recorder
+from chat.runs.state import Ending
+from chat.tree import path_of
+from webui import faults
+from webui.db import DatabaseAway, read_db, run_db
+from webui.inference import door
+from webui.inference.door import CannotContinue, Order, Reading, Started, Waiting
+from webui.ollama import ChatChunk, OllamaError
+
+log = logging.getLogger(__name__)
+
+STORE_AGAIN_S = 1.0
+
+
+class Execution:
+    """Feeds one live answer. Exactly one ending is stored, whatever ends it: the model, a person, a fault."""
+
+    task: asyncio.Task[None]
+
+    def __init__(
+        self,
+        run: Run,
+        answer: GrowingAnswer,
+        owner: UUID,
+        recorder: Recorder,
+        *,
+        go_on: Callable[[Run], None],
+    ) -> None:
+        self._run = run
+        self._go_on = go_on
+        self._answer = answer
+        self._owner = owner
+        self._recorder = recorder
+        self._clock = Clock()
+        self._tellings: asyncio.Queue[Callable[[], object] | None] = asyncio.Queue()
+        self._interruption: State | None = None
+        self._abandoned = False
+        self._last: ChatChunk | None = None
+
+    @property
+    def since_claim_s(self) -> float:
+        return time.monotonic() - self._clock.claimed
+
+    def stop(self) -> None:
+        """A person wants it to end here."""
+        self._interrupt(State.STOPPED)
+
+    def hand_over(self) -> None:
+        """The process ends; another one may go on."""
+        self._interrupt(State.INTERRUPTED)
+
+    def abandon(self) -> None:
+        """Another process has ended the run: what it stored stands."""
+        self._abandoned = True
+        self._interrupt(State.INTERRUPTED)
+
+    async def run(self) -> None:
+        """Stream, then store the ending."""
+        telling = asyncio.create_task(self._tell_pages())
+        ending = await self._stream()
+        self._tellings.put_nowait(None)
+        await telling
+        self._answer.close()
+        if self._abandoned:
+            return
+        await self._recorder.forget(self._run.pk)
+        faults.here("before_final_write")
+        await self._store(ending)
+
+    def _interrupt(self, ends_as: State) -> None:
+        # Cancelled once only: a second cancel could leave the connection to the host open.
+        if self._interruption is None:
+            self._interruption = ends_as
+            self.task.cancel()
+
+    async def _stream(self) -> Ending:
+        try:
+            order = await read_db(order_of, self._run)
+            async with aclosing(door.stream(order)) as events:
+                async for event in events:
+                    self._take(event)
+        except asyncio.CancelledError:
+            if self._interruption is None:
+                raise
+            self.task.uncancel()
+            return self._ending(self._interruption)
+        except CannotContinue:
+            return self._ending(State.INTERRUPTED)
+        except OllamaError as error:
+            log.info("run %s failed: %s", self._run.pk, error.kind)
+            return self._ending(State.FAILED, error)
+        return self._ending(State.DONE)
+
+    def _take(self, event: door.Event) -> None:
+        match event:
+            case Waiting(place):
+                self._enter(Phase.QUEUED, place=place.number, about_s=place.about_s)
+            case Started(host, practice, cold, queue_ms):
+                self._clock.start(queue_ms)
+                self._tellings.put_nowait(
+                    partial(state.start, self._run, self._owner, host=host, practice=practice, cold=cold)
+                )
+                self._enter(Phase.LOADING if cold else Phase.READING, host=host, place=None)
+            case Reading():
+                self._loaded()
+                self._enter(Phase.READING)
+            case ChatChunk():
+                self._take_chunk(event)
+
+    def _take_chunk(self, chunk: ChatChunk) -> None:
+        self._last = chunk
+        if not (chunk.text or chunk.thinking):
+            return
+        self._loaded()
+        self._clock.piece(thinking=not chunk.text)
+        self._record(RunPiece.Kind.THINKING, self._answer.thought.length, chunk.thinking)
+        self._record(RunPiece.Kind.TEXT, self._answer.answer.length, chunk.text)
+        self._answer.append(text=chunk.text, thinking=chunk.thinking)
+        if chunk.text:
+            self._enter(Phase.WRITING, thought_s=self._clock.thought_s)
+        else:
+            self._enter(Phase.THINKING)
+
+    def _record(self, kind: str, offset: int, text: str) -> None:
+        if text:
+            self._recorder.add(Piece(self._run.pk, kind, offset, text))
+
+    def _loaded(self) -> None:
+        if self._answer.progress.phase == Phase.LOADING:
+            self._tellings.put_nowait(partial(state.run_on, self._run, self._owner))
+
+    def _enter(self, phase: Phase, **facts: object) -> None:
+        """Another phase, or another place in line, which the pages should hear of."""
+        before = self._answer.progress
+        self._answer.turn_to(phase, **facts)
+        now = self._answer.progress
+        if (before.phase, before.place) != (now.phase, now.place):
+            self._tellings.put_nowait(partial(live.answer_changed, self._run.answer_id))
+
+    async def _tell_pages(self) -> None:
+        """Store and show the phases in order, beside the stream, so that no piece waits for the database."""
+        while (telling := await self._tellings.get()) is not None:
+            try:
+                await run_db(telling)
+            except DatabaseAway:
+                log.warning("run %s: a phase could not be shown", self._run.pk)
+
+    async def _store(self, ending: Ending) -> None:
+        """Store the ending, however long the database is away; nobody else may claim the run meanwhile."""
+        while True:
+            try:
+                if await run_db(state.finish, self._run, self._owner, ending):
+                    await run_db(self._tell_of_end)
+            except DatabaseAway:
+                log.warning("run %s: cannot store its ending yet", self._run.pk)
+                await asyncio.sleep(STORE_AGAIN_S)
+            else:
+                return
+
+    def _tell_of_end(self) -> None:
+        live.answer_changed(self._run.answer_id)
+        live.list_changed(self._run.conversation.owner_id)
+        if self._interruption == State.INTERRUPTED:
+            self._go_on(self._run)
+
+    def _ending(self, ends_as: State, error: OllamaError | None = None) -> Ending:
+        return Ending(
+            ends_as,
+            self._answer.text,
+            self._answer.thinking,
+            error=error.kind if error else "",
+            error_detail=str(error)[:500] if error else "",
+            stats=self._clock.stats(self._last, self._run.answer.stats),
+            usage=self._clock.usage(self._last),
+        )
+
+
+class Clock:
+    """When things happened in a run, and the figures that follow from it."""
+
+    def __init__(self) -> None:
+        self.claimed = time.monotonic()
+        self._asked: float | None = None
+        self._first: float | None = None
+        self._first_text: float | None = None
+        self._thinks = False
+        self._pieces = 0
+        self._queue_ms = 0.0
+
+    def start(self, queue_ms: float) -> None:
+        self._asked = time.monotonic()
+        self._queue_ms = queue_ms
+
+    def piece(self, *, thinking: bool) -> None:
+        now = time.monotonic()
+        self._pieces += 1
+        self._first = self._first or now
+        self._thinks = self._thinks or thinking
+        if not thinking:
+            self._first_text = self._first_text or now
+
+    @property
+    def thought_s(self) -> float | None:
+        if not self._thinks or self._first is None:
+            return None
+        return round((self._first_text or time.monotonic()) - self._first, 1)
+
+    def stats(self, last: ChatChunk | None, before: dict[str, object]) -> dict[str, object]:
+        """What the line below an answer shows; Ollama's counters where it sent them. Adds to an earlier part."""
+        counters = last.counters if last else None
+        tokens = counters.output_tokens if counters else self._pieces
+        earlier = before.get("tokens")
+        known = {
+            "tokens": tokens + (earlier if before.get("continued") and isinstance(earlier, int) else 0),
+            "tokens_per_s": round(tokens / counters.output_ms * 1000, 1) if counters and counters.output_ms else None,
+            "prompt_tokens": counters.prompt_tokens if counters else None,
+            "first_s": round(self._first - self._asked, 2) if self._first and self._asked else None,
+            "queue_s": round(self._queue_ms / 1000, 2),
+            "thought_s": self.thought_s or before.get("thought_s"),
+            "done_reason": last.done_reason if last else None,
+            "continued": before.get("continued"),
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def usage(self, last: ChatChunk | None) -> dict[str, float | int]:
+        """The figures of the ledger."""
+        counters = last.counters if last else None
+        figures: dict[str, float | int] = {
+            "output_tokens": counters.output_tokens if counters else self._pieces,
+            "prompt_tokens": counters.prompt_tokens if counters else 0,
+            "load_ms": counters.load_ms if counters else 0,
+            "queue_ms": self._queue_ms,
+            "total_ms": (time.monotonic() - self.claimed) * 1000,
+        }
+        if self._first and self._asked:
+            figures["first_piece_ms"] = (self._first - self._asked) * 1000
+        return figures
+
+
+def order_of(run: Run) -> Order:
+    """What the model is asked: the branch up to the question, and the answer so far when it goes on."""
+    messages = [_as_sent(message) for message in path_of(run.conversation, run.answer_id)[:-1]]
+    if run.continues:
+        messages.append({"role": Message.Role.ASSISTANT.value, "content": run.answer.text})
+    return Order(
+        person=run.asker_id,
+        model=run.model,
+        messages=messages,
+        think=run.think,
+        continues=run.continues,
+        automatic=run.automatic,
+    )
+
+
+def _as_sent(message: Message) -> dict[str, object]:
+    return {"role": message.role, "content": message.text}
+

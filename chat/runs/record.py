@@ -1,0 +1,148 @@
+"""Keeps the text of live answers safe while they grow: one append for all runs every 250 ms, one renewal of all
+leases every 3 s, over a database connection of its own.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import connections
+
+from chat.runs.state import LEASE
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_S = 0.25
+RENEW_S = 3.0
+RETRY_S = 0.5
+
+APPEND = """
+    insert into chat_runpiece (run_id, kind, "offset", text)
+    select * from unnest(%s::uuid[], %s::text[], %s::int[], %s::text[])
+    on conflict do nothing
+"""
+RENEW = """
+    update chat_run set lease_expires = now() + %s
+    where owner = %s and state in ('queued', 'loading', 'running')
+    returning id, stop_requested
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text of one kind that follows ``offset`` code points of it."""
+
+    run: UUID
+    kind: str
+    offset: int
+    text: str
+
+
+class Recorder:
+    """Appends pieces for one process.
+
+    ``on_renewed`` hears which runs are still ours, and of each whether somebody asked to stop it.
+    """
+
+    def __init__(self, owner: UUID, *, on_renewed: Callable[[dict[UUID, bool]], None]) -> None:
+        self._owner = owner
+        self._on_renewed = on_renewed
+        self._unsaved: list[Piece] = []
+        self._saving = asyncio.Lock()
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._renew_at = 0.0
+
+    def add(self, piece: Piece) -> None:
+        self._unsaved.append(piece)
+
+    async def forget(self, run: UUID) -> None:
+        """Drop what is unsaved of a run whose whole text is about to be stored; waits for an append under way."""
+        self._unsaved = [piece for piece in self._unsaved if piece.run != run]
+        async with self._saving:
+            pass
+
+    async def record(self) -> None:
+        """Run until cancelled. A database that is away is tried again; the pieces wait."""
+        try:
+            while True:
+                await asyncio.sleep(CHECKPOINT_S)
+                await self._checkpoint()
+        finally:
+            await self._disconnect()
+
+    async def _checkpoint(self) -> None:
+        try:
+            async with self._saving:
+                await self._append()
+            if time.monotonic() >= self._renew_at:
+                await self._renew()
+                self._renew_at = time.monotonic() + RENEW_S
+        except psycopg.Error as error:
+            log.warning("recording is delayed: %s", type(error).__name__)
+            await self._disconnect()
+            await asyncio.sleep(RETRY_S)
+
+    async def _append(self) -> None:
+        taken, self._unsaved = self._unsaved, []
+        if not taken:
+            return
+        merged = _merged(taken)
+        try:
+            connection = await self._connect()
+            columns = ([p.run for p in merged], [p.kind for p in merged], [p.offset for p in merged], [p.text for p in merged])
+            await connection.execute(APPEND, columns)
+        except psycopg.errors.ForeignKeyViolation:
+            # A run's conversation was deleted for good meanwhile; the others must not suffer.
+            await self._append_singly(merged)
+        except psycopg.Error:
+            self._unsaved = taken + self._unsaved
+            raise
+
+    async def _append_singly(self, pieces: list[Piece]) -> None:
+        connection = await self._connect()
+        for piece in pieces:
+            with suppress(psycopg.errors.ForeignKeyViolation):
+                await connection.execute(APPEND, ([piece.run], [piece.kind], [piece.offset], [piece.text]))
+
+    async def _renew(self) -> None:
+        connection = await self._connect()
+        cursor = await connection.execute(RENEW, (LEASE, self._owner))
+        self._on_renewed(dict(await cursor.fetchall()))
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        if self._connection is None:
+            # Losing the last quarter of a second in a power cut is what the interval already allows.
+            self._connection = await psycopg.AsyncConnection.connect(
+                **_parameters(), autocommit=True, options="-c synchronous_commit=off -c statement_timeout=5000"
+            )
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            with suppress(psycopg.Error):
+                await connection.close()
+
+
+def _merged(pieces: list[Piece]) -> list[Piece]:
+    """One piece per run and kind: neighbours in time are neighbours in the text."""
+    texts: dict[tuple[UUID, str], list[Piece]] = {}
+    for piece in pieces:
+        texts.setdefault((piece.run, piece.kind), []).append(piece)
+    return [
+        Piece(run, kind, parts[0].offset, "".join(part.text for part in parts))
+        for (run, kind), parts in texts.items()
+    ]
+
+
+def _parameters() -> dict[str, object]:
+    """How Django connects, without its pool and cursor settings."""
+    parameters = connections["default"].get_connection_params()
+    wanted = {"host", "port", "user", "password", "dbname", "sslmode", "sslrootcert", "connect_timeout"}
+    return {name: value for name, value in parameters.items() if name in wanted}

@@ -1,0 +1,155 @@
+"""The states of a run, and the only statements that change them.
+
+Every change is one conditional UPDATE: whoever it answers with a row has made the change, everybody else lost the
+race and does nothing. A run's answer changes in the same transaction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import models, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from chat.models import LIVE_STATES, Conversation, Message, Run, RunPiece, State
+from webui.inference.models import Usage
+
+LEASE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: what is stored of its answer, and what goes into the ledger."""
+
+    state: State
+    text: str
+    thinking: str
+    error: str = ""
+    error_detail: str = ""
+    stats: dict[str, object] = field(default_factory=dict)
+    usage: dict[str, float | int] = field(default_factory=dict)
+
+
+@transaction.atomic
+def claim(owner: UUID, limit: int) -> list[Run]:
+    """Take queued runs nobody drives, oldest first."""
+    now = timezone.now()
+    waiting = (
+        Run.objects.select_for_update(skip_locked=True)
+        .filter(state=State.QUEUED, owner=None)
+        .order_by("requested_at")
+        .values_list("pk", flat=True)[:limit]
+    )
+    ids = list(waiting)
+    Run.objects.filter(pk__in=ids).update(owner=owner, lease_expires=now + LEASE)
+    return list(Run.objects.filter(pk__in=ids).select_related("answer", "conversation").order_by("requested_at"))
+
+
+@transaction.atomic
+def start(run: Run, owner: UUID, *, host: str, practice: bool, cold: bool) -> bool:
+    """The question is with the host."""
+    state = State.LOADING if cold else State.RUNNING
+    changed = _live(run.pk, owner, [State.QUEUED]).update(state=state, started_at=timezone.now())
+    if changed:
+        Message.objects.filter(pk=run.answer_id).update(state=state, host=host, practice=practice)
+    return bool(changed)
+
+
+@transaction.atomic
+def run_on(run: Run, owner: UUID) -> bool:
+    """The model is in memory."""
+    changed = _live(run.pk, owner, [State.LOADING]).update(state=State.RUNNING)
+    if changed:
+        Message.objects.filter(pk=run.answer_id).update(state=State.RUNNING)
+    return bool(changed)
+
+
+def ask_to_stop(run: Run) -> None:
+    """Whoever drives the run sees it; see ``stop_unclaimed`` for a run nobody drives."""
+    Run.objects.live().filter(pk=run.pk).update(stop_requested=True)
+
+
+def stop_unclaimed(run: Run) -> bool:
+    """End a run that nobody drives yet; there is nothing at a host to stop."""
+    return _end(Run.objects.filter(pk=run.pk, state=State.QUEUED, owner=None), _as_it_was(run, State.STOPPED))
+
+
+def finish(run: Run, owner: UUID, ending: Ending) -> bool:
+    """The driver's last word."""
+    return _end(_live(run.pk, owner, LIVE_STATES), ending)
+
+
+def expired(now: datetime) -> models.QuerySet[Run]:
+    """Live runs whose process no longer renews their lease."""
+    return Run.objects.live().filter(lease_expires__lt=now).select_related("answer", "conversation")
+
+
+def interrupt(run: Run, now: datetime) -> bool:
+    """End an expired run with what was recorded of its answer."""
+    return _end(Run.objects.live().filter(pk=run.pk, lease_expires__lt=now), _as_it_was(run, State.INTERRUPTED))
+
+
+@transaction.atomic
+def release(run: Run, now: datetime) -> bool:
+    """An expired run that was still in line goes back to the line: nothing is lost."""
+    expired_in_line = Run.objects.filter(pk=run.pk, state=State.QUEUED, lease_expires__lt=now)
+    return bool(expired_in_line.update(owner=None, lease_expires=None))
+
+
+def wrote(run: Run) -> tuple[str, str]:
+    """The recorded text and thinking of a live run's answer, from one statement, so both are of one moment."""
+    recorded = list(
+        Run.objects.filter(pk=run.pk)
+        .order_by("pieces__offset")
+        .values_list("answer__text", "answer__thinking", "pieces__kind", "pieces__text")
+    )
+    if not recorded:
+        return "", ""
+    text, thinking = recorded[0][0], recorded[0][1]
+    for _, _, kind, piece in recorded:
+        if kind == RunPiece.Kind.TEXT:
+            text += piece
+        elif kind == RunPiece.Kind.THINKING:
+            thinking += piece
+    return text, thinking
+
+
+def _live(pk: UUID, owner: UUID, states: Sequence[State]) -> models.QuerySet[Run]:
+    return Run.objects.filter(pk=pk, owner=owner, state__in=states)
+
+
+def _as_it_was(run: Run, state: State) -> Ending:
+    text, thinking = wrote(run)
+    return Ending(state, text, thinking, stats=run.answer.stats)
+
+
+@transaction.atomic
+def _end(runs: models.QuerySet[Run], ending: Ending) -> bool:
+    """Exactly one caller ends a run: it stores the answer, empties the record and writes the ledger."""
+    now = timezone.now()
+    run = runs.select_for_update(of=("self",)).select_related("answer").first()
+    if run is None:
+        return False
+    Run.objects.filter(pk=run.pk).update(state=ending.state, ended_at=now)
+    Message.objects.filter(pk=run.answer_id).update(
+        state=ending.state,
+        text=ending.text,
+        thinking=ending.thinking,
+        error=ending.error,
+        error_detail=ending.error_detail,
+        stats=ending.stats,
+    )
+    run.pieces.all().delete()
+    Conversation.objects.filter(pk=run.conversation_id).update(version=F("version") + 1, updated_at=now)
+    Usage.objects.create(
+        run=run.pk,
+        door=Usage.Door.BROWSER,
+        user_id=run.asker_id,
+        host=run.answer.host,
+        model=run.model,
+        outcome=ending.state,
+        **ending.usage,
+    )
+    return True

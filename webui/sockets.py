@@ -1,0 +1,59 @@
+"""What a socket passes before its consumer sees it: our own origin, a valid session."""
+
+from collections.abc import Awaitable, Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from django.conf import settings
+
+from webui.accounts.sessions import user_of_session
+from webui.db import read_db
+
+Scope = dict[str, Any]
+Application = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+
+def known_origin(application: Application) -> Application:
+    """Refuse every origin but ours: another program on the same host name and another port is a stranger."""
+
+    async def checked(scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        if _header(scope, b"origin") in settings.ALLOWED_ORIGINS:
+            await application(scope, receive, send)
+        else:
+            await _refuse(receive, send)
+
+    return checked
+
+
+def signed_in(application: Application) -> Application:
+    """Put ``user`` and ``session_key`` into the scope, or refuse."""
+
+    async def checked(scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        key = _session_key(scope)
+        user = await read_db(user_of_session, key) if key else None
+        if user:
+            await application({**scope, "user": user, "session_key": key}, receive, send)
+        else:
+            await _refuse(receive, send)
+
+    return checked
+
+
+async def _refuse(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    """Closing before accepting answers the handshake with 403."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+def _session_key(scope: Scope) -> str:
+    cookies: SimpleCookie = SimpleCookie()
+    try:
+        cookies.load(_header(scope, b"cookie"))
+    except CookieError:
+        return ""
+    session = cookies.get(settings.SESSION_COOKIE_NAME)
+    return session.value if session else ""
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

@@ -1,0 +1,31 @@
+"""Text as we store and send it."""
+
+import json
+import re
+
+# NUL and lone surrogates cannot be stored in PostgreSQL or sent as UTF-8; the other C0 controls but tab and line
+# breaks mean nothing in a message and can trick a terminal that shows a log.
+UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
+LATIN = re.compile("[A-Za-z]")
+
+
+def clean_text(text: str) -> str:
+    """The text with split surrogate pairs joined and what cannot be stored replaced by U+FFFD."""
+    joined = SPLIT_PAIR.sub(lambda pair: pair.group().encode("utf-16", "surrogatepass").decode("utf-16"), text)
+    return UNWANTED.sub("\N{REPLACEMENT CHARACTER}", joined)
+
+
+def language_of(text: str) -> str:
+    """``zh-Hans``, ``en`` or, when there are no words to tell by, nothing."""
+    start = text[:1000]
+    han, latin = len(HAN.findall(start)), len(LATIN.findall(start))
+    if han * 3 > latin:  # a Han character says about as much as three Latin letters
+        return "zh-Hans"
+    return "en" if latin else ""
+
+
+def compact(value: object) -> str:
+    """JSON for a socket: no blanks, characters as they are."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
