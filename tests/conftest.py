@@ -1,0 +1,108 @@
+"""The cast: alice owns, bob is a colleague, carol is a stranger, root administers."""
+
+import uuid
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.utils import timezone
+
+from chat.models import Conversation, Message
+from webui.accounts.models import User
+from webui.inference.models import Host, InstalledModel
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def alice(db) -> User:
+    return User.objects.create_user("alice", PASSWORD, display_name="Alice")
+
+
+@pytest.fixture
+def bob(db) -> User:
+    return User.objects.create_user("bob", PASSWORD, display_name="Bob")
+
+
+@pytest.fixture
+def carol(db) -> User:
+    return User.objects.create_user("carol", PASSWORD, display_name="Carol")
+
+
+@pytest.fixture
+def root(db) -> User:
+    return User.objects.create_user("root", PASSWORD, display_name="Root", is_admin=True)
+
+
+@pytest.fixture
+def host(db) -> Host:
+    return Host.objects.create(name="gpu-01", base_url="http://127.0.0.1:9", health=Host.Health.WELL)
+
+
+@pytest.fixture
+def conversation(alice) -> Conversation:
+    """Alice asked once and was answered."""
+    conversation = Conversation.objects.create(owner=alice, title="Plans", model="practice:latest")
+    question = conversation.messages.create(role="user", author=alice, text="What shall we do?")
+    answer = conversation.messages.create(
+        role="assistant", parent=question, text="Drink *tea*.", model="practice:latest", host="gpu-01"
+    )
+    conversation.head = answer
+    conversation.save()
+    return conversation
+
+
+@pytest.fixture
+def answer(conversation) -> Message:
+    return conversation.head
+
+
+@pytest.fixture
+def key() -> uuid.UUID:
+    return uuid.uuid4()
+
+
+@pytest.fixture
+async def practice():
+    """A practice host that answers as fast as it can."""
+    from webui.practice import PracticeHost
+
+    async with PracticeHost(faults=True) as host:
+        yield host
+
+
+@pytest.fixture
+async def practice_models(practice, transactional_db) -> Host:
+    """The practice host as the portal knows it."""
+    return await sync_to_async(install)(practice.url)
+
+
+def install(url: str) -> Host:
+    host = Host.objects.create(
+        name="practice", base_url=url, practice=True, slots=4, health=Host.Health.WELL
+    )
+    for name in ("practice:latest", "practice-markdown:latest", "practice-thinker:latest"):
+        InstalledModel.objects.create(
+            host=host,
+            name=name,
+            digest=f"sha256:{name}",
+            capabilities=["completion", *(["thinking"] if "thinker" in name else [])],
+            loaded=True,
+            seen_at=timezone.now(),
+        )
+    return host
+
+
+@pytest.fixture
+async def driver(practice_models):
+    """This process drives runs, on the test's own loop."""
+    from chat.runs.driver import Driver
+    from chat.runs.sweep import go_on, sweep
+    from webui.inference.clients import close_clients
+
+    driver = Driver(sweep=sweep, go_on=go_on)
+    driver.open()
+    yield driver
+    await driver.close(0)
+    await close_clients()
+    await sync_to_async(connections.close_all)()
