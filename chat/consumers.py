@@ -11,12 +11,12 @@ from uuid import UUID
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.utils import translation
+from webui.accounts.sessions import user_of_session
 
 from chat import hub, live
 from chat.models import Conversation
 from chat.viewer import TooSlow, Viewer
 from webui.accounts.models import User
-from webui.accounts.sessions import user_of_session
 from webui.db import DatabaseAway, read_db
 from webui.text import compact
 
@@ -31,7 +31,7 @@ class PageConsumer(AsyncWebsocketConsumer):
     _sockets: ClassVar[dict[int, int]] = defaultdict(int)
 
     user: User
-    viewer: Viewer | None = None
+    viewer: Viewer
 
     async def connect(self) -> None:
         self.user = self.scope["user"]
@@ -39,17 +39,15 @@ class PageConsumer(AsyncWebsocketConsumer):
         self._conversation: UUID | None = None
         self._budget = Budget(MESSAGES_PER_S)
         self._tasks: list[asyncio.Task[None]] = []
+        self.viewer = Viewer(language=settings.LANGUAGE_CODE, send=self._send)
+        self._sockets[self.user.pk] += 1
         await self.accept()
-        if self._sockets[self.user.pk] >= SOCKETS_PER_PERSON:
+        if self._sockets[self.user.pk] > SOCKETS_PER_PERSON:
             await self.close(code=live.CLOSE_TOO_SLOW)
             return
-        self._sockets[self.user.pk] += 1
-        self.viewer = Viewer(language=settings.LANGUAGE_CODE, send=self._send)
         self._tasks = [asyncio.create_task(work()) for work in (self._pump, self._recheck)]
 
     async def disconnect(self, code: int) -> None:
-        if self.viewer is None:
-            return
         self._sockets[self.user.pk] -= 1
         if not self._sockets[self.user.pk]:
             del self._sockets[self.user.pk]
@@ -59,7 +57,7 @@ class PageConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         message = _parsed(text_data)
-        if self.viewer is None or message is None or not self._budget.allows(time.monotonic()):
+        if message is None or not self._budget.allows(time.monotonic()):
             await self.close(code=live.CLOSE_TOO_SLOW)
         elif "ack" in message:
             self.viewer.acknowledge(message["ack"] if isinstance(message["ack"], int) else 0)
@@ -69,7 +67,6 @@ class PageConsumer(AsyncWebsocketConsumer):
             await self._watch(message)
 
     async def _watch(self, message: dict[str, Any]) -> None:
-        assert self.viewer
         self._leave_all()
         self.viewer.forget()
         if message.get("lang") in dict(settings.LANGUAGES):
@@ -93,16 +90,14 @@ class PageConsumer(AsyncWebsocketConsumer):
 
     def _start_over(self, run: object) -> None:
         answer = hub.answer_of(_uuid(run) or UUID(int=0))
-        if self.viewer and answer and answer.conversation == self._conversation:
+        if answer and answer.conversation == self._conversation:
             self.viewer.start_over(answer)
 
     def _join(self, topic: hub.Topic) -> None:
-        assert self.viewer
         hub.join(self.viewer, topic)
         self._topics.append(topic)
 
     def _leave_all(self) -> None:
-        assert self.viewer
         self._conversation = None
         while self._topics:
             hub.leave(self.viewer, self._topics.pop())
@@ -111,7 +106,6 @@ class PageConsumer(AsyncWebsocketConsumer):
         await self.send(text_data=text)
 
     async def _pump(self) -> None:
-        assert self.viewer
         try:
             await self.viewer.pump()
         except TooSlow:

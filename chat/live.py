@@ -1,14 +1,14 @@
 """What pages are told while they are open. The only module that knows the messages of the socket.
 
-Parts are rendered once per language, never per viewer, with the same templates as the page, so that a stale page
-plus what it was told equals a fresh page. To a page (JSON):
+Parts are rendered once per language, never per viewer, with the same templates as the page, so that a stale
+page plus what it was told equals a fresh page. To a page (JSON):
 
-``{"part": html}``                    elements with ``hx-swap-oob``, for htmx to swap; ``say`` is for screen readers
+``{"part": html}``                    elements with ``hx-swap-oob`` for htmx; ``say`` is for screen readers
 ``{"m": message, "state", "part"}``   an answer entered another phase or ended
 ``{"r": run, "t": track, "n": [from, to], "k": keep, "h": html, "z": frozen}``
-                                      a live answer grew: of the open region's HTML keep the first ``k`` UTF-16 units
-                                      and append ``h``; its first ``z`` units will not change any more.
-                                      Track 0 is the answer, 1 the thinking; from and to count code points
+                                      a live answer grew: of the open region's HTML keep the first ``k``
+                                      UTF-16 units and append ``h``; its first ``z`` units are frozen from now
+                                      on. Track 0 is the answer, 1 the thinking; from, to count code points
 ``{"r": run, "t": track, "snap": {"f": frozen, "o": open}, "n": to}``   a live answer as a whole
 ``{"go": url}``                       leave this page
 
@@ -133,9 +133,9 @@ def _said_of(turn: Turn) -> str:
             return gettext("%(model)s is answering") % {"model": model}
         case State.DONE:
             words = len(turn.text.split())
-            return ngettext(
-                "Answer finished, %(words)s word", "Answer finished, %(words)s words", words
-            ) % {"words": words}
+            return ngettext("Answer finished, %(words)s word", "Answer finished, %(words)s words", words) % {
+                "words": words
+            }
         case State.STOPPED:
             return gettext("Stopped")
         case _:

@@ -11,7 +11,7 @@ from webui.ids import uuid7
 
 
 class State(models.TextChoices):
-    """Where an answer, and the run that writes it, stands. ``queued`` to ``running`` are live, the rest final."""
+    """Where an answer, and the run that writes it, stands. Live up to ``running``, final from ``done``."""
 
     QUEUED = "queued"
     LOADING = "loading"
@@ -40,7 +40,9 @@ class Conversation(models.Model):
     """A person's talk with models. ``head`` is the last message of the branch that is shown."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+    )
     title = models.CharField(max_length=200)
     model = models.CharField(max_length=400, blank=True)
     options = models.JSONField(default=dict, blank=True)
@@ -79,7 +81,9 @@ class Message(models.Model):
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="children")
     role = models.CharField(max_length=9, choices=Role.choices)
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     text = models.TextField(blank=True)
     thinking = models.TextField(blank=True)
     model = models.CharField(max_length=400, blank=True)
@@ -98,7 +102,8 @@ class Message(models.Model):
         constraints = [
             models.UniqueConstraint(name="one_message_per_client_key", fields=["conversation", "client_key"]),
             models.CheckConstraint(
-                name="a_question_is_complete", condition=Q(role="assistant") | Q(role="user", state=State.DONE)
+                name="a_question_is_complete",
+                condition=Q(role="assistant") | Q(role="user", state=State.DONE),
             ),
         ]
 
@@ -175,7 +180,9 @@ class RunPiece(models.Model):
     text = models.TextField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(name="pieces_do_not_overlap", fields=["run", "kind", "offset"])]
+        constraints = [
+            models.UniqueConstraint(name="pieces_do_not_overlap", fields=["run", "kind", "offset"])
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.offset}"

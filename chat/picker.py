@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from webui.ollama.names import same_model
+
 from chat.models import Conversation
 from webui.accounts.models import User
 from webui.inference.catalogue import Offer, offers_for
-from webui.ollama.names import same_model
 
 GB = 1_000_000_000
 MB = 1_000_000
@@ -44,7 +45,7 @@ class Picker:
 
 
 def picker_for(person: User, *, wanted: str = "", conversation: Conversation | None = None) -> Picker:
-    """What ``person`` may choose; chosen is ``wanted``, else the conversation's model, else the last one used."""
+    """What ``person`` may choose. Chosen: ``wanted``, else the conversation's model, else the last used."""
     choices = [_choice(offer) for offer in offers_for(person)]
     return Picker(
         loaded=[choice for choice in choices if choice.available and choice.loaded],

@@ -26,7 +26,7 @@ class NothingToContinue(Exception):
 
 
 def start(*, owner: User, text: str, model: str, think: bool | None, client_key: UUID) -> Conversation:
-    """Open a conversation with its first question. The key becomes its id, so the same key opens it only once."""
+    """Open a conversation with its first question. The key becomes its id: a repeated key opens it once."""
     try:
         return _start(owner=owner, text=text, model=model, think=think, client_key=client_key)
     except IntegrityError as error:
@@ -48,12 +48,17 @@ def _start(*, owner: User, text: str, model: str, think: bool | None, client_key
 def ask(
     *, conversation: Conversation, author: User, text: str, model: str, think: bool | None, client_key: UUID
 ) -> Message:
-    """Store a question, queue its answer and show both to everyone watching; a repeated key changes nothing."""
+    """Store a question, queue its answer, show both to everyone watching. A repeated key changes nothing."""
     if earlier := conversation.messages.filter(client_key=client_key).first():
         return earlier
     try:
         return _ask_and_show(
-            conversation=conversation, author=author, text=text, model=model, think=think, client_key=client_key
+            conversation=conversation,
+            author=author,
+            text=text,
+            model=model,
+            think=think,
+            client_key=client_key,
         )
     except IntegrityError as error:
         if _constraint(error) != "one_message_per_client_key":
@@ -114,7 +119,9 @@ def answer_again(*, answer: Message, asker: User, model: str = "") -> Message:
 def go_on(*, answer: Message, asker: User, automatic: bool = False) -> Run:
     """Let an unfinished answer go on where its text stops."""
     cut_off = answer.state == State.DONE and answer.stats.get("done_reason") == "length"
-    if answer.is_question or not (cut_off or answer.state in {State.STOPPED, State.FAILED, State.INTERRUPTED}):
+    if answer.is_question or not (
+        cut_off or answer.state in {State.STOPPED, State.FAILED, State.INTERRUPTED}
+    ):
         raise NothingToContinue
     run = _queue_run(
         conversation=answer.conversation,
@@ -127,7 +134,9 @@ def go_on(*, answer: Message, asker: User, automatic: bool = False) -> Run:
     )
     kept = {"thinking": answer.thinking if answer.text else ""}
     stats = {**answer.stats, "continued": True}
-    Message.objects.filter(pk=answer.pk).update(state=State.QUEUED, error="", error_detail="", stats=stats, **kept)
+    Message.objects.filter(pk=answer.pk).update(
+        state=State.QUEUED, error="", error_detail="", stats=stats, **kept
+    )
     _touch(answer.conversation)
     _tell(partial(live.answer_changed, answer.pk))
     return run
@@ -180,7 +189,7 @@ def save_draft(*, user: User, conversation: Conversation | None, text: str) -> N
         Draft.objects.filter(user=user, conversation=conversation).delete()
 
 
-def _ask(  # noqa: PLR0913  the facts of a question
+def _ask(
     *,
     conversation: Conversation,
     author: User,

@@ -171,7 +171,9 @@ def _finished(message: Message) -> Mapping[str, object]:
     return {
         "state": message.state if message.state not in LIVE_STATES else Phase.QUEUED,
         "frozen_html": render(message.text, labels=labels, prefix=prefix_of(message.pk)),
-        "thinking_frozen_html": render(message.thinking, labels=labels, prefix=prefix_of(message.pk, thinking=True)),
+        "thinking_frozen_html": render(
+            message.thinking, labels=labels, prefix=prefix_of(message.pk, thinking=True)
+        ),
         "thought_s": message.stats.get("thought_s"),
         "lang": language_of(message.text),
         "error": message.error,

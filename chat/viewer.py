@@ -3,9 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from chat.runs.growing import GrowingAnswer
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 CREDIT = 256 * 1024  # characters a page may have in flight
 STALL_S = 15.0

@@ -58,7 +58,7 @@ def earlier(request: Request, pk: UUID) -> HttpResponse:
 
 @require_POST
 def ask(request: Request, pk: UUID) -> HttpResponseBase:
-    """Answers with an empty composer. The turns reach the page over the socket, as they reach every other one."""
+    """Answers with an empty composer. The turns reach this page over the socket, like every other page."""
     found = _conversation(request, pk)
     form = QuestionForm(request.POST)
     if form.is_valid():

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -14,12 +15,10 @@ def stored_secret_key(data_dir: Path) -> str:
         data_dir.mkdir(parents=True, exist_ok=True)
     # Two processes may start at once: the first file wins and the other reads it.
     draft = path.with_name(f"secret_key.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(50))
-    try:
+    with suppress(FileExistsError):
         path.hardlink_to(draft)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    draft.unlink()
     return path.read_text(encoding="ascii")

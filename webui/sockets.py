@@ -10,13 +10,15 @@ from webui.accounts.sessions import user_of_session
 from webui.db import read_db
 
 Scope = dict[str, Any]
-Application = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def known_origin(application: Application) -> Application:
     """Refuse every origin but ours: another program on the same host name and another port is a stranger."""
 
-    async def checked(scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         if _header(scope, b"origin") in settings.ALLOWED_ORIGINS:
             await application(scope, receive, send)
         else:
@@ -28,7 +30,7 @@ def known_origin(application: Application) -> Application:
 def signed_in(application: Application) -> Application:
     """Put ``user`` and ``session_key`` into the scope, or refuse."""
 
-    async def checked(scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         key = _session_key(scope)
         user = await read_db(user_of_session, key) if key else None
         if user:
@@ -39,7 +41,7 @@ def signed_in(application: Application) -> Application:
     return checked
 
 
-async def _refuse(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+async def _refuse(receive: Receive, send: Send) -> None:
     """Closing before accepting answers the handshake with 403."""
     await receive()
     await send({"type": "websocket.close"})

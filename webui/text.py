@@ -3,8 +3,8 @@
 import json
 import re
 
-# NUL and lone surrogates cannot be stored in PostgreSQL or sent as UTF-8; the other C0 controls but tab and line
-# breaks mean nothing in a message and can trick a terminal that shows a log.
+# NUL and lone surrogates cannot be stored in PostgreSQL or sent as UTF-8; the other C0 controls but tab and
+# line breaks mean nothing in a message and can trick a terminal that shows a log.
 UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
@@ -13,8 +13,11 @@ LATIN = re.compile("[A-Za-z]")
 
 def clean_text(text: str) -> str:
     """The text with split surrogate pairs joined and what cannot be stored replaced by U+FFFD."""
-    joined = SPLIT_PAIR.sub(lambda pair: pair.group().encode("utf-16", "surrogatepass").decode("utf-16"), text)
-    return UNWANTED.sub("\N{REPLACEMENT CHARACTER}", joined)
+    return UNWANTED.sub("\N{REPLACEMENT CHARACTER}", SPLIT_PAIR.sub(_joined, text))
+
+
+def _joined(pair: re.Match[str]) -> str:
+    return pair.group().encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def language_of(text: str) -> str:

@@ -1,7 +1,7 @@
 """Drives the runs of one process: claims queued ones, streams them through the door, stores how they end.
 
-Created by ``webui/processes.py``. ``wake`` and ``stop`` may be called from any thread; without a driver in the
-process they do nothing, for another process will find the row.
+Created by ``webui/processes.py``. ``wake`` and ``stop`` may be called from any thread; without a driver in
+the process they do nothing, for another process will find the row.
 """
 
 import asyncio

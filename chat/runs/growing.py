@@ -1,12 +1,11 @@
 """A live answer in the process that drives it: its text so far, and the frames that make pages follow it.
 
 Text is append-only. Every language somebody watches in has a view of it, rendered once for all its watchers
-(streaming frames are explained in chat/live.py). Lives on the event loop; ``text``, ``thinking`` and ``progress``
-may be read from any thread.
+(streaming frames are explained in chat/live.py). Lives on the event loop; ``text``, ``thinking`` and
+``progress`` may be read from any thread.
 """
 
 import asyncio
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -112,7 +111,9 @@ class View:
 class GrowingAnswer:
     """The live answer of one run."""
 
-    def __init__(self, *, run: UUID, message: UUID, conversation: UUID, text: str = "", thinking: str = "") -> None:
+    def __init__(
+        self, *, run: UUID, message: UUID, conversation: UUID, text: str = "", thinking: str = ""
+    ) -> None:
         self.run = run
         self.message = message
         self.conversation = conversation

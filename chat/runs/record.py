@@ -1,5 +1,5 @@
-"""Keeps the text of live answers safe while they grow: one append for all runs every 250 ms, one renewal of all
-leases every 3 s, over a database connection of its own.
+"""Keeps the text of live answers safe while they grow: one append for all runs every 250 ms, one renewal of
+all leases every 3 s, over a database connection of its own.
 """
 
 import asyncio
@@ -62,10 +62,9 @@ class Recorder:
         self._unsaved.append(piece)
 
     async def forget(self, run: UUID) -> None:
-        """Drop what is unsaved of a run whose whole text is about to be stored; waits for an append under way."""
-        self._unsaved = [piece for piece in self._unsaved if piece.run != run]
-        async with self._saving:
-            pass
+        """Drop what is unsaved of a run whose whole text is about to be stored."""
+        async with self._saving:  # an append under way must not come after the whole text
+            self._unsaved = [piece for piece in self._unsaved if piece.run != run]
 
     async def record(self) -> None:
         """Run until cancelled. A database that is away is tried again; the pieces wait."""
@@ -95,7 +94,12 @@ class Recorder:
         merged = _merged(taken)
         try:
             connection = await self._connect()
-            columns = ([p.run for p in merged], [p.kind for p in merged], [p.offset for p in merged], [p.text for p in merged])
+            columns = (
+                [p.run for p in merged],
+                [p.kind for p in merged],
+                [p.offset for p in merged],
+                [p.text for p in merged],
+            )
             await connection.execute(APPEND, columns)
         except psycopg.errors.ForeignKeyViolation:
             # A run's conversation was deleted for good meanwhile; the others must not suffer.
@@ -119,7 +123,9 @@ class Recorder:
         if self._connection is None:
             # Losing the last quarter of a second in a power cut is what the interval already allows.
             self._connection = await psycopg.AsyncConnection.connect(
-                **_parameters(), autocommit=True, options="-c synchronous_commit=off -c statement_timeout=5000"
+                **_parameters(),
+                autocommit=True,
+                options="-c synchronous_commit=off -c statement_timeout=5000",
             )
         return self._connection
 

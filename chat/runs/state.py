@@ -1,7 +1,7 @@
 """The states of a run, and the only statements that change them.
 
-Every change is one conditional UPDATE: whoever it answers with a row has made the change, everybody else lost the
-race and does nothing. A run's answer changes in the same transaction.
+Every change is one conditional UPDATE: whoever it answers with a row has made the change, everybody else
+lost the race and does nothing. A run's answer changes in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,9 @@ def claim(owner: UUID, limit: int) -> list[Run]:
     )
     ids = list(waiting)
     Run.objects.filter(pk__in=ids).update(owner=owner, lease_expires=now + LEASE)
-    return list(Run.objects.filter(pk__in=ids).select_related("answer", "conversation").order_by("requested_at"))
+    return list(
+        Run.objects.filter(pk__in=ids).select_related("answer", "conversation").order_by("requested_at")
+    )
 
 
 @transaction.atomic
@@ -88,7 +90,9 @@ def expired(now: datetime) -> models.QuerySet[Run]:
 
 def interrupt(run: Run, now: datetime) -> bool:
     """End an expired run with what was recorded of its answer."""
-    return _end(Run.objects.live().filter(pk=run.pk, lease_expires__lt=now), _as_it_was(run, State.INTERRUPTED))
+    return _end(
+        Run.objects.live().filter(pk=run.pk, lease_expires__lt=now), _as_it_was(run, State.INTERRUPTED)
+    )
 
 
 @transaction.atomic
@@ -99,7 +103,7 @@ def release(run: Run, now: datetime) -> bool:
 
 
 def wrote(run: Run) -> tuple[str, str]:
-    """The recorded text and thinking of a live run's answer, from one statement, so both are of one moment."""
+    """The recorded text and thinking of a live run's answer; one statement, so both are of one moment."""
     recorded = list(
         Run.objects.filter(pk=run.pk)
         .order_by("pieces__offset")

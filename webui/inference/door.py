@@ -1,7 +1,7 @@
 """The one door to the GPU: whoever wants an answer of a model passes here.
 
-``stream`` finds a host, waits for a turn, talks to the host and says what happens in events. Nothing else calls
-``OllamaClient.chat``, ``generate`` or ``embed``.
+``stream`` finds a host, waits for a turn, talks to the host and says what happens in events. Nothing else
+calls ``OllamaClient.chat``, ``generate`` or ``embed``.
 """
 
 import asyncio

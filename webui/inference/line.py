@@ -1,7 +1,7 @@
 """Who is next: one fair line per host and model. Pure; time comes in as an argument.
 
-Every person has a queue of their own and the people take turns, so somebody with twenty requests delays another's
-single one by at most one of theirs.
+Every person has a queue of their own and the people take turns, so somebody with twenty requests delays
+another's single one by at most one of theirs.
 """
 
 from collections import OrderedDict, deque
@@ -40,7 +40,7 @@ class Line(Generic[Ticket]):
                 del self._waiting[person]
 
     def admit(self, now: float) -> list[Ticket]:
-        """Fill the free slots, one request of each person in turn; the tickets that hold a slot from now on."""
+        """Fill the free slots, one request of each person in turn. Returns who holds a slot from now on."""
         admitted = []
         while self._waiting and len(self._holding) < self.slots:
             person, queue = self._waiting.popitem(last=False)
@@ -52,7 +52,7 @@ class Line(Generic[Ticket]):
         return admitted
 
     def about(self, place: int) -> float | None:
-        """Seconds until the turn of whoever stands at ``place`` (1 is next), from how long answers took lately."""
+        """Seconds until the turn of ``place`` (1 is next), judging by how long answers took lately."""
         return None if self._usual_seconds is None else self._usual_seconds * place / self.slots
 
     def __len__(self) -> int:

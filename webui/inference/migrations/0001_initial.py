@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,74 +14,134 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Prefill',
+            name="Prefill",
             fields=[
-                ('digest', models.CharField(max_length=100, primary_key=True, serialize=False)),
-                ('honoured', models.BooleanField()),
-                ('probed_at', models.DateTimeField(auto_now_add=True)),
+                ("digest", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("honoured", models.BooleanField()),
+                ("probed_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Host',
+            name="Host",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, unique=True)),
-                ('base_url', models.CharField(max_length=300, unique=True)),
-                ('bearer', models.CharField(blank=True, max_length=300)),
-                ('slots', models.PositiveSmallIntegerField(default=1)),
-                ('practice', models.BooleanField(default=False)),
-                ('enabled', models.BooleanField(default=True)),
-                ('draining', models.BooleanField(default=False)),
-                ('health', models.CharField(choices=[('unknown', 'Unknown'), ('well', 'Well'), ('unreachable', 'Unreachable')], default='unknown', max_length=12)),
-                ('version', models.CharField(blank=True, max_length=40)),
-                ('last_error', models.CharField(blank=True, max_length=500)),
-                ('checked_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80, unique=True)),
+                ("base_url", models.CharField(max_length=300, unique=True)),
+                ("bearer", models.CharField(blank=True, max_length=300)),
+                ("slots", models.PositiveSmallIntegerField(default=1)),
+                ("practice", models.BooleanField(default=False)),
+                ("enabled", models.BooleanField(default=True)),
+                ("draining", models.BooleanField(default=False)),
+                (
+                    "health",
+                    models.CharField(
+                        choices=[("unknown", "Unknown"), ("well", "Well"), ("unreachable", "Unreachable")],
+                        default="unknown",
+                        max_length=12,
+                    ),
+                ),
+                ("version", models.CharField(blank=True, max_length=40)),
+                ("last_error", models.CharField(blank=True, max_length=500)),
+                ("checked_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('slots__gte', 1)), name='a_host_has_a_slot')],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("slots__gte", 1)), name="a_host_has_a_slot")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='InstalledModel',
+            name="InstalledModel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=400)),
-                ('digest', models.CharField(max_length=100)),
-                ('size', models.BigIntegerField(default=0)),
-                ('family', models.CharField(blank=True, max_length=80)),
-                ('parameter_size', models.CharField(blank=True, max_length=20)),
-                ('quantization', models.CharField(blank=True, max_length=20)),
-                ('capabilities', models.JSONField(default=list)),
-                ('context_length', models.PositiveIntegerField(default=0)),
-                ('loaded', models.BooleanField(default=False)),
-                ('seen_at', models.DateTimeField()),
-                ('host', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='models', to='inference.host')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=400)),
+                ("digest", models.CharField(max_length=100)),
+                ("size", models.BigIntegerField(default=0)),
+                ("family", models.CharField(blank=True, max_length=80)),
+                ("parameter_size", models.CharField(blank=True, max_length=20)),
+                ("quantization", models.CharField(blank=True, max_length=20)),
+                ("capabilities", models.JSONField(default=list)),
+                ("context_length", models.PositiveIntegerField(default=0)),
+                ("loaded", models.BooleanField(default=False)),
+                ("seen_at", models.DateTimeField()),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="models",
+                        to="inference.host",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('host', 'name'), name='one_row_per_model_and_host')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("host", "name"), name="one_row_per_model_and_host")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Usage',
+            name="Usage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('run', models.UUIDField(unique=True)),
-                ('door', models.CharField(choices=[('browser', 'Browser'), ('api', 'Api'), ('background', 'Background')], max_length=10)),
-                ('host', models.CharField(blank=True, max_length=80)),
-                ('model', models.CharField(max_length=400)),
-                ('prompt_tokens', models.PositiveIntegerField(default=0)),
-                ('output_tokens', models.PositiveIntegerField(default=0)),
-                ('queue_ms', models.FloatField(default=0)),
-                ('load_ms', models.FloatField(default=0)),
-                ('first_piece_ms', models.FloatField(null=True)),
-                ('total_ms', models.FloatField(default=0)),
-                ('outcome', models.CharField(choices=[('done', 'Done'), ('stopped', 'Stopped'), ('failed', 'Failed'), ('interrupted', 'Interrupted')], max_length=12)),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='usage', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("run", models.UUIDField(unique=True)),
+                (
+                    "door",
+                    models.CharField(
+                        choices=[("browser", "Browser"), ("api", "Api"), ("background", "Background")],
+                        max_length=10,
+                    ),
+                ),
+                ("host", models.CharField(blank=True, max_length=80)),
+                ("model", models.CharField(max_length=400)),
+                ("prompt_tokens", models.PositiveIntegerField(default=0)),
+                ("output_tokens", models.PositiveIntegerField(default=0)),
+                ("queue_ms", models.FloatField(default=0)),
+                ("load_ms", models.FloatField(default=0)),
+                ("first_piece_ms", models.FloatField(null=True)),
+                ("total_ms", models.FloatField(default=0)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("done", "Done"),
+                            ("stopped", "Stopped"),
+                            ("failed", "Failed"),
+                            ("interrupted", "Interrupted"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="usage",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['user', 'at'], name='inference_u_user_id_dafcf3_idx'), models.Index(fields=['at'], name='inference_u_at_b78091_idx')],
+                "indexes": [
+                    models.Index(fields=["user", "at"], name="inference_u_user_id_dafcf3_idx"),
+                    models.Index(fields=["at"], name="inference_u_at_b78091_idx"),
+                ],
             },
         ),
     ]
