@@ -27,6 +27,8 @@ class Limits:
     ping_timeout_seconds: float = 30
     socket_lifetime_seconds: float = 24 * 3600
 
-    # After SIGTERM: for requests and background work to finish, and for what was cancelled to clean up.
+    # After SIGTERM: for requests and background work to finish; of that, for the work to put itself away;
+    # and then for what was cancelled to clean up.
     drain_seconds: float = 10
+    put_away_seconds: float = 2
     cancel_seconds: float = 1

@@ -28,18 +28,18 @@ def serve(
     *,
     on_start: Sequence[Starter] = (),
     on_ready: Callable[[], None] = lambda: None,
+    on_drain: Callable[[], None] = lambda: None,
     on_stop: Sequence[Stopper] = (),
     limits: Limits | None = None,
 ) -> None:
     """Serve the ASGI application at ``host:port`` until SIGTERM or SIGINT, then drain.
 
     ``on_start`` run in order before ``on_ready``; what one raises ends the process and comes out here.
-    ``on_stop`` run together once no connection is accepted any more; each is told how many seconds it has.
-    Raises CannotListen.
+    ``on_drain`` is called before, ``on_stop`` run together after the last connection was accepted; each is
+    told how many seconds the work may go on before it must be put away. Raises CannotListen.
     """
-    limits = limits or Limits()
-    server = GuardedServer(application, endpoint(bind), limits)
-    life = _Life(server, on_start=on_start, on_ready=on_ready, on_stop=on_stop)
+    server = GuardedServer(application, endpoint(bind), limits or Limits())
+    life = _Life(server, on_start=on_start, on_ready=on_ready, on_drain=on_drain, on_stop=on_stop)
     server.listen()
     if server.listen_failure:
         raise CannotListen(f"Cannot listen on {bind}: {server.listen_failure}")
@@ -59,11 +59,13 @@ class _Life:
         *,
         on_start: Sequence[Starter],
         on_ready: Callable[[], None],
+        on_drain: Callable[[], None],
         on_stop: Sequence[Stopper],
     ) -> None:
         self.server = server
         self.on_start = on_start
         self.on_ready = on_ready
+        self.on_drain = on_drain
         self.on_stop = on_stop
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
         self.asked_to_stop = asyncio.Event()
@@ -95,9 +97,10 @@ class _Life:
     async def _drain(self) -> None:
         limits = self.server.limits
         log.info("Stopping: waiting at most %d s for what is running", limits.drain_seconds)
+        self.on_drain()
         await self.server.stop_listening()
         self.server.close_sockets()
-        stopping = [stop(limits.drain_seconds) for stop in self.on_stop]
+        stopping = [stop(limits.drain_seconds - limits.put_away_seconds) for stop in self.on_stop]
         work = [asyncio.ensure_future(each) for each in (self.server.requests_finished(), *stopping)]
         done, _ = await asyncio.wait(work, timeout=limits.drain_seconds)
         for task in done:

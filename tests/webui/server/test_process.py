@@ -46,11 +46,11 @@ def test_sockets_are_told_to_come_back(scene):
 
 
 def test_background_work_learns_how_long_it_has_and_finishes(scene):
-    server = scene(drain_seconds=7)
+    server = scene(drain_seconds=7, put_away_seconds=2)
 
     server.ask_to_stop()
 
-    assert server.says("background told") == "7"
+    assert server.says("background told") == "5"
     server.says("background finished")
     assert server.exit_code() == 0
 

@@ -1,0 +1,40 @@
+# For maintainers. Whoever only runs the portal needs python3 manage.py and nothing else.
+
+PYTHON ?= python3
+BIN = .venv/bin
+TEMPLATES = $(shell find templates -name '*.html')
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
+	--generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml
+
+.PHONY: check format lock messages tools
+
+## Everything that must hold before a commit, but the tests.
+check: tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/djade --check $(TEMPLATES)
+	$(BIN)/python -m pytest -q tests/test_repository.py
+
+## Put the code and the templates into their shape.
+format: tools
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/djade $(TEMPLATES)
+
+## Write the lock files from pyproject.toml; `make lock UPGRADE=--upgrade` takes newer versions.
+lock: tools
+	$(COMPILE) $(UPGRADE) --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) --group test --constraints requirements.lock --output-file requirements-test.lock
+	$(COMPILE) $(UPGRADE) --group test --group check --constraints requirements-test.lock \
+		--output-file requirements-check.lock
+
+## Collect the sentences of the interface for translation, and compile what is translated.
+messages: tools
+	$(BIN)/python manage.py makemessages --locale zh_Hans --no-location --no-obsolete --ignore '.venv/*' --ignore 'var/*'
+	$(BIN)/python manage.py makemessages --locale zh_Hans --domain djangojs --no-location --no-obsolete \
+		--ignore '.venv/*' --ignore 'var/*'
+	$(BIN)/python manage.py compilemessages --locale zh_Hans
+
+tools:
+	@$(PYTHON) -m webui.bootstrap requirements-check.lock

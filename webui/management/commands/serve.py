@@ -1,0 +1,75 @@
+"""``manage.py serve``: the portal's pages and sockets on a database that is ready."""
+
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from webui import schema
+
+UNAVAILABLE, MISCONFIGURED = 69, 78  # what sysexits.h calls them
+
+
+class Command(BaseCommand):
+    help = "Serve the portal. The database must be migrated; `up` also takes care of that."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--bind", default=settings.BIND, help="host:port to listen on (default: BIND)")
+
+    def handle(self, *args: Any, bind: str, **options: Any) -> None:
+        refuse_taken_address(bind)
+        schema.refuse_newer()
+        if not schema.is_current():
+            raise CommandError(
+                "The database is not migrated: run `up`, or `migrate`.", returncode=MISCONFIGURED
+            )
+        self.serve(bind)
+
+    def serve(self, bind: str) -> None:
+        """Serve until told to stop. Imports late: Daphne chooses the event loop of the whole process."""
+        from webui import health, processes  # noqa: PLC0415
+        from webui.asgi import application  # noqa: PLC0415
+        from webui.server import CannotListen, Limits, serve  # noqa: PLC0415
+        from webui.static_files import StaticFiles  # noqa: PLC0415
+
+        announcement = self.announcement()
+        connections.close_all()
+        try:
+            serve(
+                StaticFiles(application),
+                bind,
+                on_start=[processes.start],
+                on_ready=lambda: self.stdout.write(announcement),
+                on_drain=health.start_draining,
+                on_stop=[processes.stop],
+                limits=Limits(body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
+            )
+        except CannotListen as error:
+            raise CommandError(str(error), returncode=UNAVAILABLE) from error
+
+    def announcement(self) -> str:
+        """What the person at the console needs to begin."""
+        from webui.accounts import setup  # noqa: PLC0415
+
+        lines = [f"Teahouse is ready: {settings.PUBLIC_URL}/", setup.announcement()]
+        return "\n".join(line for line in lines if line)
+
+
+def refuse_taken_address(bind: str) -> None:
+    """Say so before the database is started and migrated for nothing. Raises CommandError."""
+    host, _, port = bind.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            raise CommandError(
+                f"Cannot listen on {bind}: {error.strerror}. Set BIND to another host:port.",
+                returncode=UNAVAILABLE,
+            ) from error
+        except ValueError as error:
+            raise CommandError(f"BIND={bind}: write host:port.", returncode=MISCONFIGURED) from error
