@@ -1,0 +1,124 @@
+"""A page without a browser: does with messages of the socket what the page's scripts do.
+
+So that a test can ask: does a stale page plus what it was told equal a fresh page?
+"""
+
+import json
+from collections.abc import Iterator
+from xml.etree import ElementTree as ET
+
+import html5lib
+
+# What differs between two renderings of the same state.
+PER_REQUEST = {"client_key", "csrfmiddlewaretoken"}
+PER_MOMENT = {"data-at", "data-run", "data-track", "data-stamp", "data-elapsed", "data-since", "aria-busy"}
+
+
+class Page:
+    """An HTML document that follows a socket."""
+
+    def __init__(self, html: str) -> None:
+        self.root = html5lib.parse(html, namespaceHTMLElements=False)
+        self._open: dict[str, tuple[str, str]] = {}
+
+    def take(self, message: str) -> None:
+        """Do what one message of the socket says."""
+        told = json.loads(message)
+        if "r" in told:
+            self._grow(told)
+        if "part" in told:
+            self._swap(told["part"])
+        if "m" in told:
+            self.element(f"m-{told['m']}").set("data-state", told["state"])
+            if stream := self.find(f"answer-{told['m']}"):
+                _set(stream, "lang", told["lang"])
+
+    def element(self, id_: str) -> ET.Element:
+        found = self.find(id_)
+        assert found is not None, f"no #{id_} in the page"
+        return found
+
+    def find(self, id_: str) -> ET.Element | None:
+        return self.root.find(f".//*[@id='{id_}']")
+
+    def shown(self, id_: str) -> str:
+        """An element as it looks, without what differs between two requests."""
+        return "\n".join(_normal(self.element(id_)))
+
+    def _grow(self, told: dict) -> None:
+        name = "thinking" if told["t"] else "answer"
+        stream = next(
+            (e for e in self.root.iter("answer-stream") if e.get("data-run") == told["r"] and _is(e, name)), None
+        )
+        if stream is None:  # that track is not shown yet; its part brings the text
+            return
+        frozen, open_ = self._open.get(stream.get("id"), ("", ""))
+        if "snap" in told:
+            frozen, open_ = told["snap"]["f"], told["snap"]["o"]
+        else:
+            grown = _units(open_)[: 2 * told["k"]] + _units(told["h"])
+            frozen += _text(grown[: 2 * told["z"]])
+            open_ = _text(grown[2 * told["z"] :])
+        self._open[stream.get("id")] = frozen, open_
+        _fill(stream, frozen + open_)
+
+    def _swap(self, html: str) -> None:
+        for part in _fragment(html):
+            how = part.attrib.pop("hx-swap-oob", None)
+            assert how, f"a part without hx-swap-oob: {part.tag} {part.attrib}"
+            style, _, target = how.partition(":#")
+            place = self.find(target or part.get("id"))
+            if place is None:
+                continue
+            if style == "beforeend":
+                place.extend(list(part))
+            elif style == "innerHTML":
+                place[:] = list(part)
+                place.text = part.text
+            else:
+                parent = next(e for e in self.root.iter() if place in list(e))
+                part.tail = place.tail
+                parent[list(parent).index(place)] = part
+
+
+def _is(stream: ET.Element, name: str) -> bool:
+    return (stream.get("id") or "").startswith(f"{name}-")
+
+
+def _fragment(html: str) -> list[ET.Element]:
+    return list(html5lib.parseFragment(html, namespaceHTMLElements=False))
+
+
+def _fill(element: ET.Element, html: str) -> None:
+    inside = html5lib.parseFragment(html, namespaceHTMLElements=False)
+    element[:] = list(inside)
+    element.text = inside.text
+
+
+def _set(element: ET.Element, name: str, value: str) -> None:
+    if value:
+        element.set(name, value)
+    else:
+        element.attrib.pop(name, None)
+
+
+def _units(text: str) -> bytes:
+    return text.encode("utf-16-le", "surrogatepass")
+
+
+def _text(units: bytes) -> str:
+    return units.decode("utf-16-le", "surrogatepass")
+
+
+def _normal(element: ET.Element, depth: int = 0) -> Iterator[str]:
+    if not isinstance(element.tag, str):  # a comment
+        return
+    if element.tag == "input" and element.get("name") in PER_REQUEST:
+        return
+    attributes = " ".join(f'{k}="{v}"' for k, v in sorted(element.items()) if k not in PER_MOMENT)
+    yield f"{' ' * depth}<{element.tag} {attributes}>"
+    for words, child in [(element.text, None), *((child.tail, child) for child in element)]:
+        if child is not None:
+            yield from _normal(child, depth + 1)
+        if words and words.split():
+            yield f"{' ' * depth} {' '.join(words.split())}"
