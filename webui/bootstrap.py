@@ -1,9 +1,7 @@
 """Makes ``.venv`` from the locked requirements and runs the command inside it.
 
-Runs before anything is installed, so it uses the standard library alone, in words that old Pythons parse.
+Runs before anything is installed, so it uses the standard library alone.
 """
-
-from __future__ import annotations
 
 import contextlib
 import fcntl
@@ -12,15 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-OLDEST_PYTHON = (3, 11)
 
 SERVE_LOCK = ROOT / "requirements.lock"
 TEST_LOCK = ROOT / "requirements-test.lock"
@@ -45,17 +39,10 @@ def main(arguments: list[str]) -> None:
 
 def enter(arguments: list[str]) -> None:
     """Prepare ``.venv`` as far as needed, and become this command in it."""
-    refuse_old_python(sys.version_info[:2])
     prepare(TEST_LOCK if arguments[:1] == ["test"] else SERVE_LOCK)
     sys.stdout.flush()
     python = str(VENV / "bin" / "python")
     os.execv(python, [python, str(ROOT / "manage.py"), *arguments])  # noqa: S606 -- our own program
-
-
-def refuse_old_python(version: tuple[int, ...]) -> None:
-    if version < OLDEST_PYTHON:
-        running, needed = (".".join(map(str, numbers)) for numbers in (version, OLDEST_PYTHON))
-        raise CannotPrepare(f"This is Python {running}, and the portal needs Python {needed} or later.")
 
 
 def prepare(lock: Path) -> None:
@@ -66,9 +53,7 @@ def prepare(lock: Path) -> None:
         if is_prepared(lock):
             return
         say(f"Preparing .venv from {lock.name}: once, and for the first time up to a minute ...")
-        uv = shutil.which("uv")
-        make_environment(with_pip=not uv)
-        install(lock, uv)
+        install(lock)
         stamp_of(lock).write_text(state_of(lock))
 
 
@@ -144,17 +129,26 @@ def clear_environment() -> None:
             entry.unlink()
 
 
-def install(lock: Path, uv: str | None) -> None:
-    """By uv where there is one, which is several times quicker, else by pip."""
+def install(lock: Path) -> None:
+    """By uv where there is one, which is several times quicker; else, or where it fails, by pip."""
+    locked = ["--require-hashes", "--only-binary", ":all:", "-r", str(lock)]
     python = str(VENV / "bin" / "python")
-    installer = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
-    quiet = ["--quiet"] if uv else ["--quiet", "--disable-pip-version-check", "--no-input"]
-    run([*installer, *quiet, "--require-hashes", "--only-binary", ":all:", "-r", str(lock)])
+    if uv := shutil.which("uv"):
+        make_environment(with_pip=False)
+        try:
+            run([uv, "pip", "install", "--quiet", "--python", python, *locked])
+        except CannotPrepare as error:
+            say(f"{error}; trying pip.")
+        else:
+            return
+    make_environment(with_pip=True)
+    run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", *locked])
 
 
 def run(command: list[str]) -> None:
     """Raises CannotPrepare; what the program had to say is on the screen already."""
-    environment = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
+    # The system's certificates count for uv as they do for pip: a company may have its own.
+    environment = {"UV_SYSTEM_CERTS": "true", **os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     done = subprocess.run(command, check=False, env=environment, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise CannotPrepare(f"Preparing .venv failed at: {' '.join(command)}")
@@ -185,7 +179,6 @@ def run_django(arguments: list[str]) -> None:
 if __name__ == "__main__":
     # Prepares only: for images and for maintainers, who name the lock file they need.
     try:
-        refuse_old_python(sys.version_info[:2])
         prepare(ROOT / sys.argv[1] if sys.argv[1:] else SERVE_LOCK)
     except CannotPrepare as error:
         sys.exit(str(error))
