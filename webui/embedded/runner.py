@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,7 @@ class Server:
             except BlockingIOError:
                 pass  # others still use it
             else:
-                self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop")
+                self._stop_server()
             os.close(self._users_lock)
         self._users_lock = None
 
@@ -134,15 +135,21 @@ class Server:
 
     def _start_server(self) -> None:
         options = {
-            "listen_addresses": "''",
-            "unix_socket_directories": f"'{self.socket_directory}'",
+            "listen_addresses": "",
+            "unix_socket_directories": f'"{self.socket_directory}"',  # in quotes, as a list of one name
             "unix_socket_permissions": "0700",
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
-        told = " ".join(f"-c {name}={value}" for name, value in options.items())
+        # pg_ctl hands this to a shell.
+        told = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in options.items())
         log = str(self.log)
         self._run_or_fail("pg_ctl", "-D", str(self.data), "-l", log, "-w", "-t", "300", "-o", told, "start")
+
+    def _stop_server(self) -> None:
+        self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop")
+        if self.socket_directory != self.root:
+            shutil.rmtree(self.socket_directory)
 
     def _run_or_fail(self, program: str, *arguments: str) -> None:
         status, output = self._run(program, *arguments)
