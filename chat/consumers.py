@@ -77,7 +77,7 @@ class PageConsumer(AsyncWebsocketConsumer):
             return
         # First listen, then read: what happens in between is told twice rather than never.
         self._join(hub.conversation_topic(wanted))
-        since = await read_db(_read_for, self.user, wanted, message.get("seen"), self.viewer.language)
+        since = await read_db(read_for, self.user, wanted, message.get("seen"), self.viewer.language)
         if since is None:
             self._leave_all()
             await self.close(code=live.CLOSE_GONE)
@@ -136,7 +136,7 @@ class Budget:
         return self._left >= 0
 
 
-def _read_for(user: User, conversation: UUID, seen: object, language: str) -> list[str] | None:
+def read_for(user: User, conversation: UUID, seen: object, language: str) -> list[str] | None:
     """What a page that shows version ``seen`` has to be told; None when it may not see the conversation."""
     found = Conversation.objects.visible_to(user).filter(pk=conversation).first()
     if found is None:

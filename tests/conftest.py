@@ -78,9 +78,7 @@ async def practice_models(practice, transactional_db) -> Host:
 
 
 def install(url: str) -> Host:
-    host = Host.objects.create(
-        name="practice", base_url=url, practice=True, slots=4, health=Host.Health.WELL
-    )
+    host = Host.objects.create(name="practice", base_url=url, practice=True, slots=4, health=Host.Health.WELL)
     for name in ("practice:latest", "practice-markdown:latest", "practice-thinker:latest"):
         InstalledModel.objects.create(
             host=host,

@@ -7,5 +7,5 @@ from django.conf import settings
 
 def here(name: str) -> None:
     """Die at once, as by kill -9, when the setting FAULT asks for it."""
-    if settings.FAULT == name:
+    if name == settings.FAULT:
         os._exit(70)

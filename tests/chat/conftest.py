@@ -1,0 +1,118 @@
+"""Conversations that live: a page that follows, and a practice model that answers."""
+
+import asyncio
+import uuid
+from contextlib import asynccontextmanager
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import AsyncClient
+from django.urls import reverse
+
+from tests.pages import Page
+
+
+class Watcher:
+    """A signed-in page of a conversation, without a browser or a server: it takes what its viewer is sent."""
+
+    def __init__(self, client: AsyncClient, conversation) -> None:
+        self.client = client
+        self.conversation = conversation
+        self.messages: list[str] = []
+        self.arrived = asyncio.Condition()
+        self.page: Page | None = None
+
+    async def load(self) -> Page:
+        url = reverse("chat:conversation", kwargs={"pk": self.conversation.pk})
+        return Page((await self.client.get(url)).content.decode())
+
+    async def send(self, text: str) -> None:
+        async with self.arrived:
+            self.messages.append(text)
+            self.page.take(text)
+            self.arrived.notify_all()
+
+    async def until(self, condition) -> None:
+        """Wait until the page looks as wanted."""
+        async with asyncio.timeout(10), self.arrived:
+            await self.arrived.wait_for(lambda: condition(self.page))
+
+    async def until_state(self, message, *states: str) -> None:
+        def reached(page: Page) -> bool:
+            article = page.find(f"m-{message}")
+            return article is not None and article.get("data-state") in states
+
+        await self.until(reached)
+
+    async def same_as_reload(self) -> None:
+        """The page equals a fresh one in everything the socket may change."""
+        fresh = await self.load()
+        for part in ("thread", "composer", "side-list"):
+            assert self.page.shown(part) == fresh.shown(part)
+
+
+@pytest.fixture
+def signed_in(async_client):
+    async def sign_in(user) -> AsyncClient:
+        await async_client.aforce_login(user)
+        return async_client
+
+    return sign_in
+
+
+@pytest.fixture
+def watching(signed_in):
+    """``async with watching(conversation, user) as watcher``: an open page that follows the conversation."""
+    from chat import hub
+    from chat.consumers import read_for
+    from chat.viewer import Viewer
+
+    @asynccontextmanager
+    async def watch(conversation, user, *, language="en"):
+        watcher = Watcher(await signed_in(user), conversation)
+        watcher.page = await watcher.load()
+        viewer = Viewer(language=language, send=watcher.send)
+        topics = [hub.conversation_topic(conversation.pk), hub.person_topic(user.pk)]
+        for topic in topics:
+            hub.join(viewer, topic)
+        seen = watcher.page.element("thread").get("data-stamp")
+        for part in await sync_to_async(read_for)(user, conversation.pk, seen, language) or []:
+            viewer.tell(part)
+        for answer in hub.answers_in(conversation.pk):
+            viewer.start_over(answer)
+        pump = asyncio.create_task(viewer.pump())
+        try:
+            yield watcher
+        finally:
+            pump.cancel()
+            for topic in topics:
+                hub.leave(viewer, topic)
+
+    return watch
+
+
+@pytest.fixture
+def act():
+    """``await act(services.ask, conversation=..., ...)``: a service, as a view would call it."""
+
+    async def act(service, **facts):
+        return await sync_to_async(service)(**facts)
+
+    return act
+
+
+@pytest.fixture
+def question(conversation, alice):
+    """The arguments of ``services.ask`` for a model and a text."""
+
+    def question(text="What is tea?", model="practice:latest", think=None):
+        return {
+            "conversation": conversation,
+            "author": alice,
+            "text": text,
+            "model": model,
+            "think": think,
+            "client_key": uuid.uuid4(),
+        }
+
+    return question

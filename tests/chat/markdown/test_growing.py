@@ -1,0 +1,118 @@
+"""An answer that grows looks, at every moment and at its end, like the text it consists of."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.markdown import Frame, GrowingMarkdown, Labels, Snapshot, render
+
+LABELS = Labels()
+CORPORA = {
+    "list": "1. a\n\n2. b\n\n10. c\n\ntext\n\n- x\n  - y\n\n    para\n- z\n",
+    "table": "Intro\n\na | b\n--- | ---:\n1 | 2\n3 | 4\n\nafter\n",
+    "code": "Intro\n\n```python\ndef f():\n    return '汉字😀'\n\n```\n\n~~~\nx\n~~~\nend `a` **b**",
+    "paragraph": "Some *emphasis*, some **strong**, a [link](http://a.b) and 汉字。" * 5,
+    "nested": "- a\n  1. b\n     > c\n     > ```\n     > d\n     > ```\n  2. e\n- f\n\n> g\n",
+    "references": "See [x] and [y][x].\n\n[x]: http://a.b\n\nThen [x].\n\nMore\n====\n\n***\ntail",
+    "footnotes": "a[^1]\n\n[^1]: note\n\nb[^2]\n\n[^2]: other\n",
+    "math": "$$\na\n$$\n\n\\[\nb\n\\]\n\n价格$5，公式$x^2$ \\(c\\)\n",
+    "html": "<div>\nx\n</div>\n\ny <b>z</b>\n\n<!-- c -->\n\n<script>alert(1)</script>",
+    "half fence": "````\n```\nnot closed\n``\n",
+    "emoji": "👩‍👩‍👧 😀😀\n\n**😀**\n\n- 😀\n",
+}
+STABLE = set(CORPORA) - {"references", "footnotes"}
+
+
+class Reader:
+    """Applies frames as a page does, counting in UTF-16 units."""
+
+    def __init__(self) -> None:
+        self.frozen = self.open = ""
+
+    def take(self, change: Frame | Snapshot | None) -> None:
+        if isinstance(change, Snapshot):
+            self.frozen, self.open = change.html, ""
+        elif change:
+            region = self.open.encode("utf-16-le")[: 2 * change.keep] + change.html.encode("utf-16-le")
+            self.frozen += region[: 2 * change.frozen].decode("utf-16-le")
+            self.open = region[2 * change.frozen :].decode("utf-16-le")
+
+
+def pieces(text: str, cuts: list[int]) -> list[str]:
+    edges = [0, *sorted({cut % (len(text) + 1) for cut in cuts}), len(text)]
+    return [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+
+
+CUTS = st.lists(st.integers(0, 10_000), max_size=60)
+
+
+@pytest.mark.parametrize("name", CORPORA)
+@settings(max_examples=60, deadline=None)
+@given(cuts=CUTS)
+def test_frames_build_the_same_page(name, cuts):
+    growing, reader = GrowingMarkdown(labels=LABELS), Reader()
+    for piece in pieces(CORPORA[name], cuts):
+        growing.append(piece)
+        frozen_before = reader.frozen
+        reader.take(growing.flush())
+        assert reader.frozen.startswith(frozen_before)
+        assert (reader.frozen, reader.open) == (growing.frozen_html, growing.open_html)
+    reader.take(growing.finish())
+    assert reader.frozen + reader.open == render(CORPORA[name], labels=LABELS)
+
+
+@pytest.mark.parametrize("name", sorted(STABLE))
+@settings(max_examples=60, deadline=None)
+@given(cuts=CUTS)
+def test_closed_blocks_never_need_to_be_sent_again(name, cuts):
+    growing = GrowingMarkdown(labels=LABELS)
+    for piece in pieces(CORPORA[name], cuts):
+        growing.append(piece)
+        growing.flush()
+
+    assert not isinstance(growing.finish(), Snapshot)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cuts=CUTS)
+def test_frames_follow_each_other_without_gap(cuts):
+    growing, at = GrowingMarkdown(labels=LABELS), 0
+    for piece in pieces(CORPORA["code"], cuts):
+        growing.append(piece)
+        if frame := growing.flush():
+            assert frame.start == at
+            at = frame.end
+
+    assert at == len(CORPORA["code"])
+
+
+def test_growing_on_from_an_earlier_text_shows_both():
+    growing = GrowingMarkdown(labels=LABELS, text="One\n\nTw")
+    growing.flush()
+    growing.append("o")
+    growing.flush()
+
+    assert growing.frozen_html + growing.open_html == "<p>One</p>\n<p>Two</p>\n"
+
+
+def test_code_is_highlighted_once_it_is_complete():
+    growing = GrowingMarkdown(labels=LABELS)
+    growing.append("```python\nprint(1)\n")
+    growing.flush()
+    assert "<span class=" not in growing.open_html
+
+    growing.append("```\n\nDone\n\nMore\n")
+    growing.flush()
+    assert '<span class="nb">print' in growing.frozen_html
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_can_be_rendered_while_it_grows(text):
+    growing = GrowingMarkdown(labels=LABELS)
+    for letter in text:
+        growing.append(letter)
+        growing.flush()
+    growing.finish()
+
+    assert growing.frozen_html + growing.open_html == render(text, labels=LABELS)

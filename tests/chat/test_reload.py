@@ -1,0 +1,143 @@
+"""A stale page plus what it was told equals a fresh page, for everything a person can do."""
+
+import asyncio
+import random
+import uuid
+
+import pytest
+
+from chat import services
+from chat.models import Message, Run, State
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FINAL = ("done", "stopped", "failed", "interrupted")
+
+
+async def newest_answer(conversation) -> Message:
+    await conversation.arefresh_from_db()
+    return await Message.objects.aget(pk=conversation.head_id)
+
+
+async def test_a_question_and_its_answer(driver, watching, act, conversation, alice, question):
+    async with watching(conversation, alice) as watcher:
+        await act(services.ask, **question())
+        await watcher.until_state((await newest_answer(conversation)).pk, "done")
+
+        await watcher.same_as_reload()
+
+
+async def test_another_version_of_an_answer(driver, watching, act, conversation, answer, alice):
+    async with watching(conversation, alice) as watcher:
+        another = await act(services.answer_again, answer=answer, asker=alice)
+        await watcher.until_state(another.pk, "done")
+
+        await watcher.same_as_reload()
+
+
+async def test_an_edited_question(driver, watching, act, conversation, answer, alice):
+    async with watching(conversation, alice) as watcher:
+        await act(
+            services.edit,
+            question=answer.parent,
+            author=alice,
+            text="And now?",
+            model="practice:latest",
+            client_key=uuid.uuid4(),
+        )
+        await watcher.until_state((await newest_answer(conversation)).pk, "done")
+
+        await watcher.same_as_reload()
+
+
+async def test_another_version_shown(watching, act, conversation, answer, alice, loop_of_the_test):
+    other = await conversation.messages.acreate(role="assistant", parent=answer.parent, text="Or coffee.")
+    async with watching(conversation, alice) as watcher:
+        await act(services.show_version, message=other)
+        await watcher.until(lambda page: page.find(f"m-{other.pk}") is not None)
+
+        await watcher.same_as_reload()
+
+
+async def test_a_new_name(watching, act, conversation, alice, loop_of_the_test):
+    async with watching(conversation, alice) as watcher:
+        await act(services.rename, conversation=conversation, title="Other <b>plans</b>")
+        await watcher.until(lambda page: "Other" in page.shown("side-list"))
+
+        await watcher.same_as_reload()
+
+
+async def test_stopping(driver, watching, act, conversation, alice, question):
+    async with watching(conversation, alice) as watcher:
+        await act(services.ask, **question(model="fault-gate"))
+        asked = await newest_answer(conversation)
+        await watcher.until_state(asked.pk, "writing")
+        await act(services.stop, conversation=conversation)
+        await watcher.until_state(asked.pk, "stopped")
+
+        await watcher.same_as_reload()
+
+
+async def test_going_on_after_a_stop(driver, practice, watching, act, conversation, alice, question):
+    async with watching(conversation, alice) as watcher:
+        await act(services.ask, **question(model="fault-gate"))
+        asked = await newest_answer(conversation)
+        await watcher.until_state(asked.pk, "writing")
+        await act(services.stop, conversation=conversation)
+        await watcher.until_state(asked.pk, "stopped")
+        await act(services.go_on, answer=await newest_answer(conversation), asker=alice)
+        await watcher.until_state(asked.pk, "writing")
+        practice.release()
+        await watcher.until_state(asked.pk, "done")
+
+        await watcher.same_as_reload()
+
+
+@pytest.mark.parametrize("fault", ["st500", "st404", "rst", "trunc", "miderr", "html"])
+async def test_a_failure(driver, watching, act, conversation, alice, question, fault):
+    async with watching(conversation, alice) as watcher:
+        await act(services.ask, **question(model=f"fault-{fault}"))
+        await watcher.until_state((await newest_answer(conversation)).pk, "failed")
+
+        await watcher.same_as_reload()
+
+
+async def test_a_page_opened_late_catches_up(driver, practice, watching, act, conversation, alice, question):
+    await act(services.ask, **question(model="fault-gate"))
+    asked = await newest_answer(conversation)
+    await run_state(conversation, State.RUNNING)
+    async with watching(conversation, alice) as watcher:
+        practice.release()
+        await watcher.until_state(asked.pk, "done")
+
+        await watcher.same_as_reload()
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("model", ["practice-markdown:latest", "practice-thinker:latest"])
+async def test_pages_opened_at_any_moment_end_up_the_same(
+    driver, watching, act, conversation, alice, question, model, seed
+):
+    chance = random.Random(seed)
+    await act(services.ask, **question(model=model, think=True))
+    asked = await newest_answer(conversation)
+    for _ in range(chance.randrange(200)):
+        await asyncio.sleep(0)
+    async with watching(conversation, alice) as watcher:
+        await watcher.until_state(asked.pk, *FINAL)
+
+        await watcher.same_as_reload()
+
+
+async def run_state(conversation, state) -> None:
+    """Wait until the conversation's run is in ``state``."""
+    async with asyncio.timeout(10):
+        while not await Run.objects.filter(conversation=conversation, state=state).aexists():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def loop_of_the_test():
+    from chat import hub
+
+    hub.open_on(asyncio.get_running_loop())

@@ -1,0 +1,149 @@
+"""The Ollama host misbehaves."""
+
+import asyncio
+import time
+import uuid
+
+import pytest
+
+from tests.faults.portal import Portal, answer_in, free_port, until_state, until_text
+
+pytestmark = [pytest.mark.server]
+
+
+async def test_a_host_that_refuses_connections_is_named_within_a_second(data, assert_consistent):
+    portal = await Portal(data, f"http://127.0.0.1:{free_port()}").ready()
+    try:
+        from tests.faults.portal import Visitor
+
+        alice = await Visitor(portal).sign_in()
+        with portal.database() as database:
+            database.execute(
+                "insert into inference_host (name, base_url, bearer, slots, practice, enabled, draining, health, "
+                "version, last_error, created_at) values ('gone', %s, '', 1, false, true, false, 'unknown', '', '', "
+                "now())",
+                [f"http://127.0.0.1:{free_port()}"],
+            )
+            asked = time.monotonic()
+            conversation = await alice.start("SECRET-WORD hello?", "tiny")
+            await until_state(database, conversation, "failed")
+            took = time.monotonic() - asked
+            error = answer_in(database, conversation)[2]
+        page = await alice.page(conversation)
+        assert_consistent(portal)
+    finally:
+        portal.terminate()
+
+    assert error == "unreachable"
+    assert "SECRET-WORD hello?" in page
+    assert took < 2
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        ("fault-rst", "lost"),
+        ("fault-trunc", "cut"),
+        ("fault-miderr", "model"),
+        ("fault-st404", "missing"),
+        ("fault-st500", "refused"),
+        ("fault-html", "odd"),
+    ],
+)
+async def test_a_failure_keeps_question_and_text_and_says_what_happened(
+    portal, alice, database, assert_consistent, model, error
+):
+    conversation = await alice.start("SECRET-WORD please", model)
+    await until_state(database, conversation, "failed")
+
+    assert answer_in(database, conversation)[2] == error
+    page = await alice.page(conversation)
+    assert "SECRET-WORD please" in page
+    assert 'data-state="failed"' in page
+    assert_consistent(portal)
+
+
+@pytest.mark.parametrize("model", ["fault-half", "fault-nel", "fault-badutf", "fault-nul", "fault-surr"])
+async def test_odd_bytes_become_text(portal, alice, database, assert_consistent, model):
+    conversation = await alice.start("SECRET-WORD please", model)
+    text = await until_state(database, conversation, "done")
+
+    assert text
+    assert "\x00" not in text
+    assert_consistent(portal)
+
+
+async def test_a_question_sent_five_times_at_once_is_asked_once(portal, alice, database, assert_consistent):
+    opened = await alice.start("SECRET-WORD first", "practice")
+    await until_state(database, opened, "done")
+    token = await alice._token()
+    fields = {
+        "text": "SECRET-WORD twice?",
+        "model": "practice",
+        "client_key": str(uuid.uuid4()),
+        "csrfmiddlewaretoken": token,
+    }
+    answers = await asyncio.gather(*(alice.http.post(f"/c/{opened}/ask/", data=fields) for _ in range(5)))
+
+    assert {answer.status_code for answer in answers} == {302}
+    asked = database.execute(
+        "select count(*) from chat_message where conversation_id = %s and role = 'user'", [opened]
+    )
+    assert asked.fetchone() == (2,)
+    await until_state(database, opened, "done")
+    assert_consistent(portal)
+
+
+async def test_a_first_question_sent_five_times_at_once_opens_one_conversation(
+    portal, alice, database, assert_consistent
+):
+    key = str(uuid.uuid4())
+    token = await alice._token()
+    fields = {"text": "SECRET-WORD?", "model": "practice", "client_key": key, "csrfmiddlewaretoken": token}
+    answers = await asyncio.gather(*(alice.http.post("/c/", data=fields) for _ in range(5)))
+
+    assert {answer.headers["location"] for answer in answers} == {f"/c/{key}/"}
+    await until_state(database, key, "done")
+    assert_consistent(portal)
+
+
+async def test_stop_while_waiting_for_a_model_to_load_ends_the_request_at_the_host(
+    portal, practice, alice, database, assert_consistent
+):
+    conversation = await alice.start("SECRET-WORD", "fault-hangheader")
+    await practice.wait_for(lambda: practice.requests and practice.requests[-1].endpoint == "/api/chat")
+    pressed = time.monotonic()
+    await alice.post(f"/c/{conversation}/stop/")
+    await until_state(database, conversation, "stopped")
+    await practice.wait_for(lambda: practice.requests[-1].ended)
+
+    assert time.monotonic() - pressed < 2
+    assert_consistent(portal)
+
+
+async def test_stop_while_in_line_leaves_the_line(portal, practice, alice, database, assert_consistent):
+    database.execute("update inference_host set slots = 1")
+    first = await alice.start("SECRET-WORD", "fault-gate")
+    await until_text(database, first, 1)
+    second = await alice.start("SECRET-WORD", "fault-gate")
+    await alice.post(f"/c/{second}/stop/")
+    await until_state(database, second, "stopped")
+    practice.release()
+    await until_state(database, first, "done")
+
+    chats = [request for request in practice.requests if request.endpoint == "/api/chat"]
+    assert len(chats) == 1
+    assert_consistent(portal)
+
+
+async def test_closing_every_page_changes_nothing_for_the_answer(
+    portal, practice, alice, database, assert_consistent
+):
+    practice.speed = 200
+    conversation = await alice.start("SECRET-WORD count to 100", "practice-counting")
+    async with alice.socket(conversation) as socket:
+        await socket.recv()
+    text = await until_state(database, conversation, "done")
+
+    assert text.split()[-1] == "100"
+    assert_consistent(portal)
