@@ -1,0 +1,457 @@
+"""One Ollama host, over HTTP. Knows the wire, and nothing about people or pages."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Self
+
+import httpx
+
+from .errors import (
+    HostBusy,
+    HostUnreachable,
+    ModelNotFound,
+    OllamaError,
+    RequestRefused,
+    StreamBroken,
+    StreamCut,
+    StreamSilent,
+    UnexpectedAnswer,
+)
+from .stream import Cleaner, Object, error_text, objects, parse
+from .types import (
+    ChatChunk,
+    Counters,
+    Embeddings,
+    GenerateChunk,
+    InstalledModel,
+    ModelDetails,
+    Progress,
+    RunningModel,
+)
+
+CONNECT_S, WRITE_S = 3.0, 10.0
+# A cold model sends no byte, not even headers, before its first token.
+FIRST_BYTE_S, IDLE_S = 310.0, 60.0
+SHORT_ANSWER_S = 10.0
+NANO = 1_000_000  # Ollama counts nanoseconds
+ANSWER_LIMIT = 64 * 1024 * 1024
+
+HTTP_NOT_FOUND, HTTP_BUSY, HTTP_OK = 404, 503, 200
+
+
+class OllamaClient:
+    """Every endpoint of a host; ``transport`` is where tests come in. Raises OllamaError."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        bearer: str | None = None,
+        verify: bool = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+        first_byte_s: float = FIRST_BYTE_S,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._first_byte_s = first_byte_s
+        self._idle_s = idle_s
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={
+                "Accept-Encoding": "identity",
+                "User-Agent": "teahouse",
+                **({"Authorization": f"Bearer {bearer}"} if bearer else {}),
+            },
+            timeout=httpx.Timeout(None, connect=CONNECT_S, write=WRITE_S),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            transport=transport,
+            verify=verify,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    # What the host is and has
+
+    async def version(self) -> str:
+        return str((await self._get("/api/version")).get("version", ""))
+
+    async def models(self) -> list[InstalledModel]:
+        return [_installed(model) for model in _list(await self._get("/api/tags"), "models")]
+
+    async def running(self) -> list[RunningModel]:
+        """The models in memory; none when the host is too old to say."""
+        try:
+            return [_running(model) for model in _list(await self._get("/api/ps"), "models")]
+        except RequestRefused as error:
+            if error.status == HTTP_NOT_FOUND:
+                return []
+            raise
+
+    async def show(self, model: str) -> ModelDetails:
+        return _details(await self._call("POST", "/api/show", {"model": model, "name": model}))
+
+    # Answers
+
+    async def chat(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Mapping[str, object]],
+        options: Mapping[str, object] | None = None,
+        think: bool | str | None = None,
+        format: str | Mapping[str, object] | None = None,  # noqa: A002  Ollama's word
+        keep_alive: str | int | None = None,
+        tools: Sequence[Mapping[str, object]] | None = None,
+    ) -> AsyncIterator[ChatChunk]:
+        """Yield the answer as it arrives. Closing the iterator aborts the request at the host."""
+        body = _given(
+            model=model,
+            messages=list(messages),
+            stream=True,
+            options=options,
+            think=think,
+            format=format,
+            keep_alive=keep_alive,
+            tools=tools,
+        )
+        text, thinking = Cleaner(), Cleaner()
+        async for line in self._until_done("/api/chat", body):
+            message = line.get("message") if isinstance(line.get("message"), dict) else {}
+            done = bool(line.get("done"))
+            yield ChatChunk(
+                text=text(message.get("content"), last=done),
+                thinking=thinking(message.get("thinking"), last=done),
+                tool_calls=tuple(message.get("tool_calls") or ()),
+                done=done,
+                done_reason=line.get("done_reason"),
+                counters=_counters(line) if done else None,
+            )
+
+    async def generate(  # noqa: PLR0913  the fields of the endpoint
+        self,
+        *,
+        model: str,
+        prompt: str,
+        suffix: str | None = None,
+        system: str | None = None,
+        template: str | None = None,
+        context: Sequence[int] | None = None,
+        raw: bool | None = None,
+        images: Sequence[str] | None = None,
+        options: Mapping[str, object] | None = None,
+        think: bool | str | None = None,
+        format: str | Mapping[str, object] | None = None,  # noqa: A002  Ollama's word
+        keep_alive: str | int | None = None,
+    ) -> AsyncIterator[GenerateChunk]:
+        """Yield a raw completion as it arrives."""
+        body = _given(
+            model=model,
+            prompt=prompt,
+            suffix=suffix,
+            system=system,
+            template=template,
+            context=context,
+            raw=raw,
+            images=images,
+            stream=True,
+            options=options,
+            think=think,
+            format=format,
+            keep_alive=keep_alive,
+        )
+        text, thinking = Cleaner(), Cleaner()
+        async for line in self._until_done("/api/generate", body):
+            done = bool(line.get("done"))
+            yield GenerateChunk(
+                text=text(line.get("response"), last=done),
+                thinking=thinking(line.get("thinking"), last=done),
+                done=done,
+                done_reason=line.get("done_reason"),
+                counters=_counters(line) if done else None,
+                context=tuple(line.get("context") or ()),
+            )
+
+    async def embed(self, *, model: str, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
+        """Vectors of several texts; a host too old for that is asked one by one."""
+        try:
+            answer = await self._call(
+                "POST", "/api/embed", _given(model=model, input=list(texts), dimensions=dimensions), patient=True
+            )
+        except RequestRefused as error:
+            if error.status != HTTP_NOT_FOUND or isinstance(error, ModelNotFound):
+                raise
+            return await self._embed_singly(model, texts)
+        vectors = tuple(tuple(vector) for vector in answer.get("embeddings") or ())
+        return Embeddings(vectors, answer.get("prompt_eval_count") or 0)
+
+    async def load(self, model: str, *, keep_alive: str | int | None = None) -> None:
+        """Bring a model into memory."""
+        await self._call(
+            "POST", "/api/generate", _given(model=model, keep_alive=keep_alive, stream=False), patient=True
+        )
+
+    async def unload(self, model: str) -> None:
+        await self.load(model, keep_alive=0)
+
+    # Management
+
+    def pull(self, model: str, *, insecure: bool = False) -> AsyncIterator[Progress]:
+        return self._progress("/api/pull", _named(model, insecure=insecure))
+
+    def push(self, model: str, *, insecure: bool = False) -> AsyncIterator[Progress]:
+        return self._progress("/api/push", _named(model, insecure=insecure))
+
+    def create(self, model: str, request: Mapping[str, object]) -> AsyncIterator[Progress]:
+        """``request`` has the structured fields and ``modelfile``, so that hosts before and after 0.5.5 understand."""
+        return self._progress("/api/create", {**request, **_named(model)})
+
+    async def copy(self, source: str, destination: str) -> None:
+        await self._call("POST", "/api/copy", {"source": source, "destination": destination})
+
+    async def delete(self, model: str) -> None:
+        await self._call("DELETE", "/api/delete", _named(model))
+
+    async def has_blob(self, digest: str) -> bool:
+        async with self._open("HEAD", f"/api/blobs/{digest}", None, SHORT_ANSWER_S) as answer:
+            return answer.status_code == HTTP_OK
+
+    async def upload_blob(self, digest: str, content: AsyncIterable[bytes]) -> None:
+        async with _wire_errors():
+            answer = await self._http.post(f"/api/blobs/{digest}", content=content)
+            if answer.status_code >= 400:  # noqa: PLR2004  errors begin there
+                raise _refusal(answer.status_code, answer.headers.get("content-type", ""), answer.content)
+
+    # The wire
+
+    async def _get(self, path: str) -> Object:
+        return await self._call("GET", path, None)
+
+    async def _call(self, verb: str, path: str, body: Mapping[str, object] | None, *, patient: bool = False) -> Object:
+        """One answer as a whole."""
+        limit = self._first_byte_s if patient else SHORT_ANSWER_S
+        async with self._open(verb, path, body, limit) as answer:
+            raw = await _bounded(answer, limit)
+        if not raw:
+            return {}
+        found = parse(raw)
+        if found is None:
+            raise UnexpectedAnswer(_start_of(raw))
+        if "error" in found:
+            raise RequestRefused(error_text(found["error"]), HTTP_OK)
+        return found
+
+    async def _until_done(self, path: str, body: Mapping[str, object]) -> AsyncIterator[Object]:
+        """The lines of an answer up to the one that says it is done, and never fewer."""
+        async with aclosing(self._lines(path, body)) as found:
+            async for line in found:
+                yield line
+                if line.get("done") is True:
+                    return
+        raise StreamCut("The answer ended without being done.")
+
+    async def _progress(self, path: str, body: Mapping[str, object]) -> AsyncIterator[Progress]:
+        async with aclosing(self._lines(path, body)) as found:
+            async for line in found:
+                yield Progress(
+                    status=str(line.get("status", "")),
+                    digest=str(line.get("digest", "")),
+                    total=line.get("total") or 0,
+                    completed=line.get("completed") or 0,
+                )
+                if line.get("status") == "success":
+                    return
+        raise StreamCut("The host ended without saying success.")
+
+    async def _lines(self, path: str, body: Mapping[str, object]) -> AsyncIterator[Object]:
+        async with self._open("POST", path, body, self._first_byte_s) as answer:
+            if "json" not in answer.headers.get("content-type", "json"):
+                raise UnexpectedAnswer(_start_of(await _bounded(answer, SHORT_ANSWER_S)))
+            async with aclosing(self._with_idle_limit(answer)) as chunks, aclosing(objects(chunks)) as found:
+                async for line in found:
+                    yield line
+
+    async def _with_idle_limit(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+        async with aclosing(answer.aiter_raw()) as chunks:
+            while True:
+                try:
+                    async with asyncio.timeout(self._idle_s):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError as error:
+                    raise StreamSilent(f"Nothing came for {self._idle_s:.0f} s.") from error
+                yield chunk
+
+    @asynccontextmanager
+    async def _open(
+        self, verb: str, path: str, body: Mapping[str, object] | None, first_byte_s: float
+    ) -> AsyncIterator[httpx.Response]:
+        """A response that is not an error. Leaving the block closes the connection unless it was read to its end."""
+        async with _wire_errors():
+            request = self._http.build_request(verb, path, json=body)
+            try:
+                async with asyncio.timeout(first_byte_s):
+                    answer = await self._http.send(request, stream=True)
+            except TimeoutError as error:
+                raise StreamSilent(f"No answer within {first_byte_s:.0f} s.") from error
+            try:
+                if answer.status_code != HTTP_OK and verb != "HEAD":
+                    raw = await _bounded(answer, SHORT_ANSWER_S)
+                    raise _refusal(answer.status_code, answer.headers.get("content-type", ""), raw)
+                yield answer
+            finally:
+                await answer.aclose()
+
+    async def _embed_singly(self, model: str, texts: Sequence[str]) -> Embeddings:
+        vectors = []
+        for text in texts:
+            answer = await self._call("POST", "/api/embeddings", {"model": model, "prompt": text}, patient=True)
+            vectors.append(_unit(answer.get("embedding") or ()))
+        return Embeddings(tuple(vectors))
+
+
+@asynccontextmanager
+async def _wire_errors() -> AsyncIterator[None]:
+    """Speak of hosts and answers, not of sockets."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise HostUnreachable(_plain(error)) from error
+    except (httpx.TransportError, httpx.StreamError) as error:
+        raise StreamBroken(_plain(error)) from error
+
+
+async def _bounded(answer: httpx.Response, limit_s: float) -> bytes:
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(limit_s):
+            async for chunk in answer.aiter_raw():
+                raw += chunk
+                if len(raw) > ANSWER_LIMIT:
+                    raise UnexpectedAnswer("The answer is too long.")
+    except TimeoutError as error:
+        raise StreamSilent("The answer did not end.") from error
+    return bytes(raw)
+
+
+def _refusal(status: int, content_type: str, raw: bytes) -> OllamaError:
+    found = parse(raw)
+    message = error_text(found["error"]) if found and "error" in found else _start_of(raw)
+    if status == HTTP_BUSY:
+        return HostBusy(message)
+    if 300 <= status < 400:  # noqa: PLR2004  redirects are not followed
+        return UnexpectedAnswer(f"The host redirects ({status}).")
+    if status == HTTP_NOT_FOUND and found and "not found" in message:
+        return ModelNotFound(message, status)
+    if found is None and "html" in content_type:
+        return UnexpectedAnswer(message)
+    return RequestRefused(message or f"Status {status}.", status)
+
+
+def _plain(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _start_of(raw: bytes) -> str:
+    return raw[:500].decode("utf-8", "replace")
+
+
+def _given(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _named(model: str, **fields: object) -> dict[str, object]:
+    """Old hosts read ``name`` and ignore ``model``, new ones the reverse."""
+    return {"model": model, "name": model, "stream": True, **{k: v for k, v in fields.items() if v}}
+
+
+def _list(answer: Object, name: str) -> list[Object]:
+    found = answer.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _installed(model: Object) -> InstalledModel:
+    details = model.get("details") or {}
+    return InstalledModel(
+        name=str(model.get("name") or model.get("model") or ""),
+        digest=str(model.get("digest", "")),
+        size=model.get("size") or 0,
+        modified_at=str(model.get("modified_at", "")),
+        family=str(details.get("family", "")),
+        parameter_size=str(details.get("parameter_size", "")),
+        quantization=str(details.get("quantization_level", "")),
+        capabilities=tuple(model.get("capabilities") or ()),
+    )
+
+
+def _running(model: Object) -> RunningModel:
+    return RunningModel(
+        name=str(model.get("name") or model.get("model") or ""),
+        digest=str(model.get("digest", "")),
+        size=model.get("size") or 0,
+        size_vram=model.get("size_vram") or 0,
+        expires_at=str(model.get("expires_at", "")),
+        context_length=model.get("context_length") or 0,
+    )
+
+
+def _details(shown: Object) -> ModelDetails:
+    info = {key: value for key, value in (shown.get("model_info") or {}).items() if "tokenizer" not in key}
+    details = shown.get("details") or {}
+    return ModelDetails(
+        capabilities=tuple(shown.get("capabilities") or _derived_capabilities(shown)),
+        context_length=next((value for key, value in info.items() if key.endswith(".context_length")), 0) or 0,
+        family=str(details.get("family", "")),
+        parameter_size=str(details.get("parameter_size", "")),
+        quantization=str(details.get("quantization_level", "")),
+        template=str(shown.get("template", "")),
+        parameters=str(shown.get("parameters", "")),
+        license=str(shown.get("license", "")),
+        system=str(shown.get("system", "")),
+        modelfile=str(shown.get("modelfile", "")),
+        info=info,
+    )
+
+
+def _derived_capabilities(shown: Object) -> list[str]:
+    """For hosts before 0.6.4, which do not name them."""
+    details = shown.get("details") or {}
+    families = {str(details.get("family", "")), *map(str, details.get("families") or ())}
+    if families & {"bert", "nomic-bert"}:
+        return ["embedding"]
+    template = str(shown.get("template", ""))
+    found = ["completion"]
+    found += ["tools"] if re.search(r"\.Tools\b", template) else []
+    found += ["insert"] if re.search(r"\.Suffix\b", template) else []
+    found += ["vision"] if shown.get("projector_info") or families & {"clip", "mllama"} else []
+    return found
+
+
+def _counters(line: Object) -> Counters:
+    def ms(name: str) -> float:
+        return (line.get(name) or 0) / NANO
+
+    return Counters(
+        prompt_tokens=line.get("prompt_eval_count") or 0,
+        output_tokens=line.get("eval_count") or 0,
+        total_ms=ms("total_duration"),
+        load_ms=ms("load_duration"),
+        prompt_ms=ms("prompt_eval_duration"),
+        output_ms=ms("eval_duration"),
+    )
+
+
+def _unit(vector: Sequence[Any]) -> tuple[float, ...]:
+    """Of length 1, as newer hosts send it."""
+    length = sum(x * x for x in vector) ** 0.5 or 1.0
+    return tuple(x / length for x in vector)

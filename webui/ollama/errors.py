@@ -1,0 +1,66 @@
+"""What can go wrong when talking to an Ollama host. ``kind`` is the word by which a page chooses its sentence.
+
+OllamaError
+  HostUnreachable    unreachable  nothing answered at the address
+  HostBusy           busy         503: too many requests wait there already
+  RequestRefused     refused      the host answered {"error": ...} with a status
+    ModelNotFound    missing      404: that model is not on this host
+  ModelFailed        model        an {"error": ...} line inside an answer
+  StreamBroken       lost         the connection broke in mid-answer
+    StreamCut        cut          the answer ended without the line that says it is done
+    StreamSilent     silent       nothing came for too long
+  UnexpectedAnswer   odd          not what an Ollama host says
+"""
+
+DETAIL_LENGTH = 500
+
+
+class OllamaError(Exception):
+    """The message is what the host said, shortened; it is hostile text."""
+
+    kind = "internal"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message[:DETAIL_LENGTH])
+
+
+class HostUnreachable(OllamaError):
+    kind = "unreachable"
+
+
+class HostBusy(OllamaError):
+    kind = "busy"
+
+
+class RequestRefused(OllamaError):
+    """``status`` is the HTTP status."""
+
+    kind = "refused"
+
+    def __init__(self, message: str = "", status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ModelNotFound(RequestRefused):
+    kind = "missing"
+
+
+class ModelFailed(OllamaError):
+    kind = "model"
+
+
+class StreamBroken(OllamaError):
+    kind = "lost"
+
+
+class StreamCut(StreamBroken):
+    kind = "cut"
+
+
+class StreamSilent(StreamBroken):
+    kind = "silent"
+
+
+class UnexpectedAnswer(OllamaError):
+    kind = "odd"
