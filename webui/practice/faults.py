@@ -1,0 +1,94 @@
+"""How the fault models misbehave, chosen by what follows ``fault-`` in their name."""
+
+import asyncio
+from typing import Any
+
+from .wire import Line, dumps
+
+HTML = b"<!doctype html><title>Bad gateway</title><h1>nginx</h1>"
+BREAKS_AFTER = 5  # pieces
+TOO_LONG = 10 * 1024 * 1024
+ODD = {
+    "badutf": b"caf\xe9 \xff\xfe",
+    "nul": b"a\\u0000b\\u001b[31m",
+    "nel": "x\u0085y\u2028z\u2029".encode(),
+}
+
+ENDINGS = {"rst", "trunc", "miderr"}
+JUNK = {
+    "garbage": (b"{oops\n", b"null\n", b"[1,2]\n"),
+    "noline": (b"x" * TOO_LONG,),
+    "big": (b"x" * TOO_LONG, b"\n"),
+}
+
+
+class Ended(Exception):
+    """The answer ended as the fault wants it."""
+
+
+class Broken(Ended):
+    """And the connection is of no more use."""
+
+
+class Speaker:
+    """Sends the lines of one answer, or fails to."""
+
+    def __init__(self, line: Line, fault: str, gate: asyncio.Event) -> None:
+        self._line = line
+        self._fault = fault
+        self._gate = gate
+
+    async def begin(self) -> None:
+        if self._fault.startswith("st"):
+            await self._line.json({"error": f"the host says {self._fault[2:5]}"}, int(self._fault[2:5]))
+            raise Ended
+        if self._fault == "hangheader":
+            await asyncio.Event().wait()
+        if self._fault == "html":
+            await self._line.answer(200, HTML, "text/html")
+            raise Ended
+        await self._line.begin_stream()
+
+    async def say(self, at: int, value: dict[str, Any]) -> None:
+        if at == BREAKS_AFTER:
+            await self._break()
+        if self._fault == "half":
+            for byte in dumps(value) + b"\n":
+                await self._line.chunk(bytes([byte]))
+        elif self._fault == "surr" and at == 1:
+            await self._surrogates(value)
+        else:
+            await self._line.object(value)
+
+    async def end(self, value: dict[str, Any]) -> None:
+        await self._line.object(value)
+        await self._line.end_stream()
+
+    async def _break(self) -> None:
+        if self._fault in ENDINGS:
+            await self._end_badly()
+        elif self._fault == "gate":
+            await self._gate.wait()
+        elif self._fault == "hang":
+            await asyncio.Event().wait()
+        elif self._fault == "slow":
+            await asyncio.sleep(31)
+        elif self._fault in ODD:
+            await self._line.chunk(b'{"message":{"role":"assistant","content":"' + ODD[self._fault] + b'"}}\n')
+        for junk in JUNK.get(self._fault, ()):
+            await self._line.chunk(junk)
+
+    async def _end_badly(self) -> None:
+        if self._fault == "rst":
+            self._line.reset()
+            raise Broken
+        if self._fault == "miderr":
+            await self._line.object({"error": "the <b>runner</b> has stopped"})
+        await self._line.end_stream()
+        raise Ended
+
+    async def _surrogates(self, value: dict[str, Any]) -> None:
+        """An emoji cut in two, then half of one."""
+        for half in (b"\\ud83d", b"\\ude00", b" \\ud83d"):
+            await self._line.chunk(b'{"message":{"role":"assistant","content":"' + half + b'"}}\n')
+        await self._line.object(value)
