@@ -252,12 +252,15 @@ class OllamaClient:
 
     async def _until_done(self, path: str, body: Mapping[str, object]) -> AsyncIterator[Object]:
         """The lines of an answer up to the one that says it is done, and never fewer."""
+        done = False
         async with aclosing(self._lines(path, body)) as found:
+            # Read to the end even after the last line: only then can the connection be used again.
             async for line in found:
-                yield line
-                if line.get("done") is True:
-                    return
-        raise StreamCut("The answer ended without being done.")
+                if not done:
+                    yield line
+                done = done or line.get("done") is True
+        if not done:
+            raise StreamCut("The answer ended without being done.")
 
     async def _progress(self, path: str, body: Mapping[str, object]) -> AsyncIterator[Progress]:
         async with aclosing(self._lines(path, body)) as found:
@@ -301,7 +304,7 @@ class OllamaClient:
             request = self._http.build_request(verb, path, json=body)
             try:
                 async with asyncio.timeout(first_byte_s):
-                    answer = await self._http.send(request, stream=True)
+                    answer = await self._send(request)
             except TimeoutError as error:
                 raise StreamSilent(f"No answer within {first_byte_s:.0f} s.") from error
             try:
@@ -311,6 +314,13 @@ class OllamaClient:
                 yield answer
             finally:
                 await answer.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Up to the headers. A kept connection may have been closed by the host meanwhile: then once more."""
+        try:
+            return await self._http.send(request, stream=True)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            return await self._http.send(request, stream=True)
 
     async def _embed_singly(self, model: str, texts: Sequence[str]) -> Embeddings:
         vectors = []

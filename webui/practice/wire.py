@@ -33,11 +33,13 @@ class Line:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._ahead = b""
 
     async def next_call(self) -> Call | None:
         """The next request, or None when the peer has closed."""
         try:
-            head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            ahead, self._ahead = self._ahead, b""
+            head = (ahead + await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
         first, *rest = head.split("\r\n")
@@ -92,8 +94,10 @@ class Line:
         self._writer.transport.abort()
 
     async def peer_leaves(self) -> None:
-        """Wait until the peer closes; a byte of a next request counts as leaving too."""
-        await self._reader.read(1)
+        """Wait until the peer closes; the first byte of its next request is kept for later."""
+        self._ahead = await self._reader.read(1)
+        if self._ahead:
+            await asyncio.Event().wait()
 
     async def close(self) -> None:
         self._writer.close()
