@@ -169,9 +169,7 @@ async def _until_done(
             yield chunk
 
 
-async def _in_memory(
-    client: OllamaClient, model: str, first: "asyncio.Future[ChatChunk]"
-) -> AsyncIterator[None]:
+async def _in_memory(client: OllamaClient, model: str, first: "asyncio.Future[ChatChunk]") -> AsyncIterator[None]:
     """Ends with the first chunk; yields once if the model is seen in memory before that."""
     seen = False
     while not first.done():

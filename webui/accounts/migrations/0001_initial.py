@@ -6,30 +6,52 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('username', models.CharField(max_length=150, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()])),
-                ('display_name', models.CharField(blank=True, max_length=80)),
-                ('language', models.CharField(blank=True, choices=[('en', 'English'), ('zh-hans', '简体中文')], max_length=10)),
-                ('theme', models.CharField(blank=True, choices=[('', 'Like the system'), ('light', 'Light'), ('dark', 'Dark')], max_length=10)),
-                ('send_key', models.CharField(choices=[('enter', 'Enter'), ('ctrl', 'Ctrl + Enter')], default='enter', max_length=10)),
-                ('is_admin', models.BooleanField(default=False)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "username",
+                    models.CharField(
+                        max_length=150, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()]
+                    ),
+                ),
+                ("display_name", models.CharField(blank=True, max_length=80)),
+                (
+                    "language",
+                    models.CharField(blank=True, choices=[("en", "English"), ("zh-hans", "简体中文")], max_length=10),
+                ),
+                (
+                    "theme",
+                    models.CharField(
+                        blank=True,
+                        choices=[("", "Like the system"), ("light", "Light"), ("dark", "Dark")],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "send_key",
+                    models.CharField(
+                        choices=[("enter", "Enter"), ("ctrl", "Ctrl + Enter")], default="enter", max_length=10
+                    ),
+                ),
+                ("is_admin", models.BooleanField(default=False)),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Lower('username'), name='one_user_per_username')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        django.db.models.functions.text.Lower("username"), name="one_user_per_username"
+                    )
+                ],
             },
         ),
     ]

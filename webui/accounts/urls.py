@@ -1,0 +1,16 @@
+from django.urls import path
+
+from webui.accounts import views
+
+app_name = "accounts"
+
+# Getting in and out, oneself, everybody.
+urlpatterns = [
+    path("setup/", views.set_up, name="setup"),
+    path("sign-in/", views.sign_in, name="sign_in"),
+    path("sign-out/", views.sign_out, name="sign_out"),
+    path("settings/", views.profile, name="settings"),
+    path("settings/password/", views.change_password, name="password"),
+    path("people/", views.people, name="people"),
+    path("people/<int:pk>/", views.person, name="person"),
+]

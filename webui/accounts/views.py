@@ -1,0 +1,179 @@
+"""Getting in, getting out, one's own settings, and everybody's accounts."""
+
+import logging
+import secrets
+
+from allauth.account.adapter import get_adapter
+from django.contrib.auth import login, logout, update_session_auth_hash
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from webui.accounts import services, setup
+from webui.accounts.forms import AccountForm, PasswordForm, ProfileForm, SetupForm, SignInForm
+from webui.accounts.models import User
+from webui.http import Request
+
+log = logging.getLogger(__name__)
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@login_not_required
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponseBase:
+    """By name and password. Wrong ones are counted, and the page says how many tries are left."""
+    destination = _local(request, request.POST.get("next") or request.GET.get("next", ""))
+    if request.user.is_authenticated:
+        return HttpResponseRedirect(destination)
+    context: dict[str, object] = {"next": destination, "username": request.POST.get("username", "")[:150]}
+    if request.method == "POST":
+        form = SignInForm(request.POST)
+        user = _authenticated(request, form, context) if form.is_valid() else None
+        if user:
+            login(request, user, backend=BACKEND)
+            log.info("user %s signed in", user.pk)
+            return HttpResponseRedirect(destination)
+        context["failed"] = True
+        context.setdefault("tries_left", None)
+    context["administrators"] = [admin.name for admin in User.objects.filter(is_admin=True, is_active=True)[:3]]
+    return render(request, "accounts/sign_in.html", context, status=429 if context.get("paused") else 200)
+
+
+@login_not_required
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponseBase:
+    logout(request)
+    return redirect("accounts:sign_in")
+
+
+@login_not_required
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+def set_up(request: HttpRequest) -> HttpResponseBase:
+    """The first administrator, by the code on the console. Closed for ever afterwards."""
+    if not setup.is_needed():
+        raise Http404
+    form = SetupForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and _may_try_code(request, form) and form.is_valid():
+        user = setup.create_administrator(
+            username=form.cleaned_data["username"],
+            password=form.cleaned_data["password"],
+            display_name=form.cleaned_data["name"],
+            language=get_language() or "",
+        )
+        login(request, user, backend=BACKEND)
+        return redirect("models_admin:setup_host")
+    return render(request, "accounts/setup.html", {"form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile(request: Request) -> HttpResponseBase:
+    form = ProfileForm(request.POST if request.method == "POST" else None, instance=request.user)
+    if form.is_bound and form.is_valid():
+        form.save()
+        return redirect("accounts:settings")
+    return render(request, "accounts/settings.html", {"form": form, "password_form": PasswordForm(request.user)})
+
+
+@sensitive_post_parameters()
+@require_POST
+def change_password(request: Request) -> HttpResponseBase:
+    """Keeps this session and ends the others."""
+    form = PasswordForm(request.user, request.POST)
+    if not form.is_valid():
+        context = {"form": ProfileForm(instance=request.user), "password_form": form}
+        return render(request, "accounts/settings.html", context)
+    services.change_password(
+        user=request.user, password=form.cleaned_data["new"], session_key=request.session.session_key
+    )
+    update_session_auth_hash(request, request.user)
+    return redirect("accounts:settings")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def people(request: Request) -> HttpResponseBase:
+    """Everybody's accounts, and the form for another one, whose password is shown once."""
+    _administrators_only(request)
+    context: dict[str, object] = {"suggested": secrets.token_urlsafe(12)}
+    form = AccountForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        made = form.cleaned_data
+        user = User.objects.create_user(made["username"], made["password"], display_name=made["name"])
+        log.info("user %s created by %s", user.pk, request.user.pk)
+        context |= {"created": user, "password": made["password"]}
+        form = AccountForm()
+    context |= {"form": form, "people": User.objects.order_by("-is_active", "username")}
+    return render(request, "accounts/people.html", context)
+
+
+@require_POST
+def person(request: Request, pk: int) -> HttpResponseBase:
+    """Deactivate, reactivate, make an administrator or not, give a new password."""
+    _administrators_only(request)
+    user = get_object_or_404(User, pk=pk)
+    context: dict[str, object] = {}
+    try:
+        match request.POST.get("do"):
+            case "deactivate":
+                services.deactivate(user=user, by=request.user)
+            case "reactivate":
+                services.reactivate(user=user, by=request.user)
+            case "promote" | "demote" as change:
+                services.set_administrator(user=user, is_admin=change == "promote", by=request.user)
+            case "password":
+                context = {"created": user, "password": services.reset_password(user=user, by=request.user)}
+            case _:
+                raise Http404
+    except services.LastAdministrator:
+        context = {"refused": _("Somebody must remain who administers the portal.")}
+    if not context:
+        return redirect("accounts:people")
+    everybody = User.objects.order_by("-is_active", "username")
+    context |= {"form": AccountForm(), "people": everybody, "suggested": secrets.token_urlsafe(12)}
+    return render(request, "accounts/people.html", context)
+
+
+def _authenticated(request: HttpRequest, form: SignInForm, context: dict[str, object]) -> User | None:
+    adapter = get_adapter(request)
+    try:
+        user: User | None = adapter.authenticate(request, **form.cleaned_data)
+    except ValidationError:
+        log.warning("sign-in paused for an address")
+        context["paused"] = True
+        return None
+    if user is None:
+        log.warning("sign-in failed")
+        context["tries_left"] = adapter.tries_left()
+    return user
+
+
+def _may_try_code(request: HttpRequest, form: SetupForm) -> bool:
+    """The code is guessed at no faster than a password."""
+    try:
+        get_adapter(request).pre_authenticate(request, username="set-up code")
+    except ValidationError:
+        form.add_error("code", _("Too many tries. Wait 15 minutes."))
+        return False
+    return True
+
+
+def _administrators_only(request: Request) -> None:
+    if not request.user.is_admin:
+        raise Http404
+
+
+def _local(request: HttpRequest, address: str) -> str:
+    """Where to go after signing in: a page of ours, or the first page."""
+    safe = url_has_allowed_host_and_scheme(
+        address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return address if address.startswith("/") and safe else reverse("chat:new")

@@ -1,0 +1,253 @@
+"""The Ollama hosts: looking whether one will do, registering it, and watching over all of them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from webui.db import DatabaseAway, read_db, run_db
+from webui.inference.addresses import AddressRefused, base_url, resolve
+from webui.inference.clients import client_of
+from webui.inference.models import Host, InstalledModel
+from webui.ollama import InstalledModel as Found
+from webui.ollama import OllamaClient, OllamaError
+from webui.practice import PracticeHost
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 10.0
+PATIENCE_S = 8.0  # a host that needs longer to list its models is not well
+PRACTICE_SPEED = 60.0
+PRACTICE_NAME = "practice"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing the live check looked at. ``state``: ok, warn, danger or idle; ``took_ms`` where it was timed."""
+
+    key: str
+    state: str
+    fact: str = ""
+    took_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostCheck:
+    """The steps of a live check, and whether the host will do. ``url`` is the address as it would be stored."""
+
+    steps: list[Step]
+    url: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.steps) and all(step.state in {"ok", "warn"} for step in self.steps)
+
+
+async def check(typed: str) -> HostCheck:
+    """Look step by step: address, port, version, models, whether anybody can reach it."""
+    steps: list[Step] = []
+    url = ""
+    async with aclosing(_looking(typed)) as looking:
+        async for step, found in looking:
+            steps.append(step)
+            url = found
+    return HostCheck(steps, url)
+
+
+async def _looking(typed: str) -> AsyncIterator[tuple[Step, str]]:
+    try:
+        url = base_url(typed)
+        began = time.monotonic()
+        addresses = await asyncio.to_thread(resolve, url)
+    except AddressRefused as error:
+        yield Step(f"address-{error.reason}", "danger"), ""
+        return
+    yield Step("address", "ok", str(addresses[0]), _ms(began)), url
+    async with OllamaClient(url) as client:
+        try:
+            began = time.monotonic()
+            version = await client.version()
+            yield Step("answers", "ok", version, _ms(began)), url
+            began = time.monotonic()
+            models, running = await client.models(), await client.running()
+        except OllamaError as error:
+            yield Step(f"fails-{error.kind}", "danger", urlsplit(url).netloc), url
+            return
+    yield Step("models", "ok", f"{len(models)} {len(running)}", _ms(began)), url
+    if not addresses[0].is_loopback:
+        yield Step("open", "warn", str(urlsplit(url).port)), url
+
+
+@transaction.atomic
+def register(url: str, *, practice: bool = False) -> Host:
+    """Keep a host; the same address again is the same host."""
+    known = Host.objects.filter(base_url=url).first()
+    if known:
+        return known
+    name = PRACTICE_NAME if practice else _free_name(urlsplit(url).hostname or url)
+    slots = 2 if practice else settings.OLLAMA_SLOTS
+    return Host.objects.create(name=name, base_url=url, practice=practice, slots=slots)
+
+
+def register_practice_host() -> Host:
+    """The portal's own practice host; it starts within moments in every serving process that is free to."""
+    return register(f"http://{settings.PRACTICE_BIND}", practice=True)
+
+
+def register_configured() -> None:
+    """The host that OLLAMA_HOST names, if it answers and no host is known yet. For starts without a set-up page."""
+    if Host.objects.exists():
+        return
+    found = async_to_sync(check)(settings.OLLAMA_HOST)
+    if found.passed:
+        host = register(found.url)
+        async_to_sync(refresh_once)(host)
+
+
+async def refresh_once(host: Host) -> None:
+    """Like ``refresh``, from a thread or loop that does not serve: with a client of its own."""
+    async with OllamaClient(host.base_url, bearer=host.bearer or None) as client:
+        await refresh(host, client)
+
+
+async def refresh(host: Host, client: OllamaClient) -> None:
+    """Ask a host how it is and what it has, and store that."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            version, models, running = await asyncio.gather(client.version(), client.models(), client.running())
+            known = await read_db(_known_digests, host)
+            shown = {
+                model.name: await client.show(model.name) for model in models if (model.name, model.digest) not in known
+            }
+    except (OllamaError, TimeoutError) as error:
+        await run_db(_store_failure, host, str(error) or type(error).__name__)
+        return
+    loaded = {model.name for model in running}
+    rows = [_row(host, model, loaded) for model in models]
+    for row in rows:
+        if details := shown.get(row.name):
+            row.capabilities = list(details.capabilities)
+            row.context_length = details.context_length
+    await run_db(_store, host, version, rows, set(shown))
+
+
+async def watch_hosts(stop: asyncio.Event) -> None:
+    """Refresh every host again and again, each on its own: a dead one delays nobody."""
+    while not stop.is_set():
+        try:
+            hosts = await read_db(list, Host.objects.filter(enabled=True))
+            for outcome in await asyncio.gather(
+                *(refresh(host, client_of(host)) for host in hosts), return_exceptions=True
+            ):
+                if isinstance(outcome, Exception):
+                    log.warning("a host could not be refreshed: %s", type(outcome).__name__)
+        except DatabaseAway:
+            log.warning("cannot look after the hosts: the database does not answer")
+        await _pause(stop, LOOK_S)
+
+
+async def run_practice_host_if_chosen(stop: asyncio.Event) -> None:
+    """Serve the practice host while somebody has chosen it. Another process may be serving it already."""
+    host: PracticeHost | None = None
+    while not stop.is_set():
+        if host is None and await _practice_is_chosen():
+            host = await _practice_host()
+            if host:
+                for chosen in await read_db(list, Host.objects.filter(practice=True)):
+                    await refresh(chosen, client_of(chosen))
+        await _pause(stop, 1.0)
+    if host:
+        await host.stop()
+
+
+async def _practice_is_chosen() -> bool:
+    own = f"http://{settings.PRACTICE_BIND}"
+    try:
+        return await read_db(Host.objects.filter(practice=True, enabled=True, base_url=own).exists)
+    except DatabaseAway:
+        return False
+
+
+async def _practice_host() -> PracticeHost | None:
+    address, _, port = settings.PRACTICE_BIND.rpartition(":")
+    host = PracticeHost(address=address, port=int(port), speed=PRACTICE_SPEED, slots=2)
+    try:
+        await host.start()
+    except OSError:
+        return None
+    return host
+
+
+async def wait_for_practice_host(host: Host) -> None:
+    """Give the practice host a moment to start, so that the next page can offer its models."""
+    for _ in range(30):
+        await refresh_once(host)
+        if await read_db(host.models.exists):
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+def _known_digests(host: Host) -> set[tuple[str, str]]:
+    """What was shown already; capabilities belong to a digest and do not change."""
+    return set(host.models.exclude(capabilities=[]).values_list("name", "digest"))
+
+
+def _row(host: Host, model: Found, loaded: set[str]) -> InstalledModel:
+    return InstalledModel(
+        host=host,
+        name=model.name,
+        digest=model.digest,
+        size=model.size,
+        family=model.family,
+        parameter_size=model.parameter_size,
+        quantization=model.quantization,
+        capabilities=list(model.capabilities),
+        loaded=model.name in loaded,
+        seen_at=timezone.now(),
+    )
+
+
+@transaction.atomic
+def _store(host: Host, version: str, rows: list[InstalledModel], shown: set[str]) -> None:
+    Host.objects.filter(pk=host.pk).update(
+        health=Host.Health.WELL, version=version[:40], last_error="", checked_at=timezone.now()
+    )
+    always = ["digest", "size", "family", "parameter_size", "quantization", "loaded", "seen_at"]
+    detailed = [row for row in rows if row.name in shown]
+    for some, fields in ((detailed, [*always, "capabilities", "context_length"]), (rows, always)):
+        InstalledModel.objects.bulk_create(
+            some, update_conflicts=True, unique_fields=["host", "name"], update_fields=fields
+        )
+    host.models.exclude(name__in=[row.name for row in rows]).delete()
+
+
+def _store_failure(host: Host, error: str) -> None:
+    Host.objects.filter(pk=host.pk).update(
+        health=Host.Health.UNREACHABLE, last_error=error[:500], checked_at=timezone.now()
+    )
+
+
+def _free_name(wanted: str) -> str:
+    taken = set(Host.objects.values_list("name", flat=True))
+    names = [wanted, *(f"{wanted}-{number}" for number in range(2, 100))]
+    return next(name for name in names if name not in taken)
+
+
+def _ms(began: float) -> int:
+    return max(1, round((time.monotonic() - began) * 1000))
