@@ -119,6 +119,3 @@ class GuardedServer(Server):
     def _running_applications(self) -> list[asyncio.Future[None]]:
         instances = (details.get("application_instance") for details in self.connections.values())
         return [instance for instance in instances if instance and not instance.done()]
-
-    def kill_all_applications(self) -> None:
-        """Nothing: whoever drains has cancelled them, and Daphne's own way fails on half-sent requests."""

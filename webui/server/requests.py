@@ -133,9 +133,7 @@ class GuardedRequest(WebRequest):
         limit = self.server.limits.body_bytes
         if size <= limit:
             return False
-        self.channel.refuse(
-            413, f"This is more than the {limit // (1024 * 1024)} MB that one request may carry."
-        )
+        self.channel.refuse(413, f"This is more than the {limit // (1024 * 1024)} MB that one request may carry.")
         return True
 
 

@@ -53,6 +53,11 @@ async def slow(scope, receive, send):
     await answer(send, "finished")
 
 
+async def large_answer(scope, receive, send):
+    await answer(send, "z" * 20_000_000)
+    say("large answer handed over")
+
+
 async def for_ever(scope, receive, send):
     say("for_ever began")
     try:
@@ -121,6 +126,7 @@ PLACES = {
     "/body": body_size,
     "/memory": memory,
     "/slow": slow,
+    "/large-answer": large_answer,
     "/for-ever": for_ever,
     "/endless": endless,
     "/deaf": deaf_socket,

@@ -22,6 +22,18 @@ def test_a_request_that_is_being_answered_is_finished_before_the_end(scene):
     assert server.exit_code() == 0
 
 
+def test_an_answer_that_is_still_leaving_arrives_whole(scene):
+    server = scene(unsent_bytes=50_000_000)
+    with server.connect() as peer:
+        peer.sendall(b"GET /large-answer HTTP/1.1\r\nHost: t\r\n\r\n")
+        server.says("large answer handed over")
+
+        server.ask_to_stop()
+        server.says("background finished")
+
+        assert everything(peer).count("z") == 20_000_000
+
+
 def test_no_connection_is_accepted_while_draining(scene):
     server = scene()
     with server.connect() as peer:

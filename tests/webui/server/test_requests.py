@@ -99,6 +99,11 @@ def test_a_refused_body_is_not_kept_in_memory(scene):
     assert grown < 20 * MIB
 
 
+def test_a_connection_on_which_nothing_comes_is_closed(scene):
+    with scene(header_seconds=0.3).connect() as peer:
+        assert everything(peer) == ""
+
+
 def test_headers_that_drip_are_cut_off_at_the_deadline(scene):
     server = scene(header_seconds=0.6)
     began = time.monotonic()
