@@ -197,9 +197,7 @@ def test_an_old_python_is_refused_before_anything_is_imported(version):
 
     done = subprocess.run([sys.executable, "-c", pretending], capture_output=True, text=True, check=False)
 
-    assert (
-        done.stderr == f"Teahouse needs Python 3.11 or later, and this is Python {version[0]}.{version[1]}.\n"
-    )
+    assert done.stderr == f"Teahouse needs Python 3.11 or later, and this is Python {version[0]}.{version[1]}.\n"
 
 
 def test_a_place_that_cannot_be_written_is_named(clone):
