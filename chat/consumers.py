@@ -11,12 +11,12 @@ from uuid import UUID
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.utils import translation
-from webui.accounts.sessions import user_of_session
 
 from chat import hub, live
 from chat.models import Conversation
 from chat.viewer import TooSlow, Viewer
 from webui.accounts.models import User
+from webui.accounts.sessions import user_of_session
 from webui.db import DatabaseAway, read_db
 from webui.text import compact
 

@@ -81,6 +81,7 @@ def answer_message(message: UUID) -> dict[str, object]:
         "m": str(message),
         "state": turn.state,
         "lang": turn.lang,
+        "run": str(turn.run) if turn.run else None,
         "v": answer.conversation.version,
         "part": render_to_string("chat/live/answer.html", context),
         "say": _said_of(turn),
@@ -98,7 +99,12 @@ def titled(conversation: UUID) -> None:
 
 def gone(conversation: UUID) -> None:
     """The conversation was deleted; pages that show it leave."""
-    _tell(hub.conversation_topic(conversation), lambda: {"go": reverse("chat:new")})
+    _tell(hub.conversation_topic(conversation), lambda: {"go": after_deleting(conversation)})
+
+
+def after_deleting(conversation: UUID) -> str:
+    """The page that offers to take the deletion back."""
+    return f"{reverse('chat:new')}?deleted={conversation}"
 
 
 def list_changed(person: int) -> None:

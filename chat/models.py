@@ -31,6 +31,9 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """Also the deleted ones, which their owner may still restore."""
         return self.filter(owner=user)
 
+    def deleted_by(self, user: User) -> Self:
+        return self.owned_by(user).exclude(deleted_at=None)
+
     def visible_to(self, user: User) -> Self:
         """Every read of a conversation starts here, in pages and in sockets alike."""
         return self.owned_by(user).filter(deleted_at=None)
@@ -40,9 +43,7 @@ class Conversation(models.Model):
     """A person's talk with models. ``head`` is the last message of the branch that is shown."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=200)
     model = models.CharField(max_length=400, blank=True)
     options = models.JSONField(default=dict, blank=True)
@@ -56,9 +57,7 @@ class Conversation(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(
-                fields=["owner", "-updated_at", "-id"], condition=Q(deleted_at=None), name="a_persons_list"
-            ),
+            models.Index(fields=["owner", "-updated_at", "-id"], condition=Q(deleted_at=None), name="a_persons_list"),
         ]
 
     def __str__(self) -> str:
@@ -81,9 +80,7 @@ class Message(models.Model):
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="children")
     role = models.CharField(max_length=9, choices=Role.choices)
-    author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
-    )
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     text = models.TextField(blank=True)
     thinking = models.TextField(blank=True)
     model = models.CharField(max_length=400, blank=True)
@@ -113,6 +110,11 @@ class Message(models.Model):
     @property
     def is_question(self) -> bool:
         return self.role == self.Role.USER
+
+    @property
+    def siblings(self) -> models.QuerySet["Message"]:
+        """All versions, this one included."""
+        return Message.objects.filter(conversation=self.conversation_id, parent=self.parent_id, role=self.role)
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -150,8 +152,7 @@ class Run(models.Model):
             ),
             models.CheckConstraint(
                 name="ended_at_is_set_when_it_ended",
-                condition=Q(state__in=LIVE_STATES, ended_at=None)
-                | Q(state__in=FINAL_STATES, ended_at__isnull=False),
+                condition=Q(state__in=LIVE_STATES, ended_at=None) | Q(state__in=FINAL_STATES, ended_at__isnull=False),
             ),
             models.CheckConstraint(
                 name="what_started_has_an_owner",
@@ -180,9 +181,7 @@ class RunPiece(models.Model):
     text = models.TextField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(name="pieces_do_not_overlap", fields=["run", "kind", "offset"])
-        ]
+        constraints = [models.UniqueConstraint(name="pieces_do_not_overlap", fields=["run", "kind", "offset"])]
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.offset}"
@@ -198,9 +197,7 @@ class Draft(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                name="one_draft_per_place", fields=["user", "conversation"], nulls_distinct=False
-            )
+            models.UniqueConstraint(name="one_draft_per_place", fields=["user", "conversation"], nulls_distinct=False)
         ]
 
     def __str__(self) -> str:

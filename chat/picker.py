@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from webui.ollama.names import same_model
-
 from chat.models import Conversation
 from webui.accounts.models import User
 from webui.inference.catalogue import Offer, offers_for
+from webui.ollama.names import same_model
 
 GB = 1_000_000_000
 MB = 1_000_000

@@ -119,9 +119,7 @@ def answer_again(*, answer: Message, asker: User, model: str = "") -> Message:
 def go_on(*, answer: Message, asker: User, automatic: bool = False) -> Run:
     """Let an unfinished answer go on where its text stops."""
     cut_off = answer.state == State.DONE and answer.stats.get("done_reason") == "length"
-    if answer.is_question or not (
-        cut_off or answer.state in {State.STOPPED, State.FAILED, State.INTERRUPTED}
-    ):
+    if answer.is_question or not (cut_off or answer.state in {State.STOPPED, State.FAILED, State.INTERRUPTED}):
         raise NothingToContinue
     run = _queue_run(
         conversation=answer.conversation,
@@ -134,9 +132,7 @@ def go_on(*, answer: Message, asker: User, automatic: bool = False) -> Run:
     )
     kept = {"thinking": answer.thinking if answer.text else ""}
     stats = {**answer.stats, "continued": True}
-    Message.objects.filter(pk=answer.pk).update(
-        state=State.QUEUED, error="", error_detail="", stats=stats, **kept
-    )
+    Message.objects.filter(pk=answer.pk).update(state=State.QUEUED, error="", error_detail="", stats=stats, **kept)
     _touch(answer.conversation)
     _tell(partial(live.answer_changed, answer.pk))
     return run
@@ -207,9 +203,7 @@ def _ask(
         client_key=client_key,
         parent=parent if beside else conversation.head,
     )
-    answer = _queue_answer(
-        conversation=conversation, question=question, asker=author, model=model, think=think
-    )
+    answer = _queue_answer(conversation=conversation, question=question, asker=author, model=model, think=think)
     options = {**conversation.options, "think": think}
     _touch(conversation, head=answer, model=model, options=options)
     transaction.on_commit(partial(faults.here, "after_prompt_commit"))
@@ -219,9 +213,7 @@ def _ask(
 def _queue_answer(
     *, conversation: Conversation, question: Message | None, asker: User, model: str, think: bool | None
 ) -> Message:
-    answer = conversation.messages.create(
-        role=Message.Role.ASSISTANT, parent=question, model=model, state=State.QUEUED
-    )
+    answer = conversation.messages.create(role=Message.Role.ASSISTANT, parent=question, model=model, state=State.QUEUED)
     _queue_run(conversation=conversation, answer=answer, asker=asker, model=model, think=think)
     return answer
 

@@ -156,12 +156,11 @@ def _turn(message: Message, run: Run | None, tree: Tree, last: UUID | None) -> T
         at=message.created_at,
         author=message.author.name if message.author else "",
         model=message.model,
-        host=message.host,
         practice=message.practice,
         versions=tree.versions_of(message.pk),
         is_last=message.pk == last,
         continued=bool(message.stats.get("continued")),
-        **{"state": message.state, **grown},
+        **{"state": message.state, "host": message.host, **grown},
     )
 
 
@@ -171,9 +170,7 @@ def _finished(message: Message) -> Mapping[str, object]:
     return {
         "state": message.state if message.state not in LIVE_STATES else Phase.QUEUED,
         "frozen_html": render(message.text, labels=labels, prefix=prefix_of(message.pk)),
-        "thinking_frozen_html": render(
-            message.thinking, labels=labels, prefix=prefix_of(message.pk, thinking=True)
-        ),
+        "thinking_frozen_html": render(message.thinking, labels=labels, prefix=prefix_of(message.pk, thinking=True)),
         "thought_s": message.stats.get("thought_s"),
         "lang": language_of(message.text),
         "error": message.error,

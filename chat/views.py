@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from chat import services, sidebar
+from chat import live, services, sidebar
 from chat.forms import DraftForm, EditForm, QuestionForm, TitleForm
 from chat.models import Conversation, Draft, Message
 from chat.picker import picker_for
@@ -22,7 +22,9 @@ Context = dict[str, object]
 @require_safe
 def new(request: Request) -> HttpResponse:
     """The empty page for a first question; ``?model=`` chooses one."""
-    return render(request, "chat/new.html", _new_context(request))
+    deleted = Conversation.objects.deleted_by(request.user).filter(pk=_uuid(request.GET.get("deleted", ""))).first()
+    context = _page_context(request, None, wanted=request.GET.get("model", "")) | {"deleted": deleted}
+    return render(request, "chat/new.html", context)
 
 
 @require_POST
@@ -115,6 +117,7 @@ def edit(request: Request, pk: UUID, message: UUID) -> HttpResponseBase:
         "conversation": question.conversation,
         "form": form,
         "text": form["text"].value() if form.is_bound else question.text,
+        "next_version": question.siblings.count() + 1,
         "client_key": uuid4(),
     }
     return render(request, "chat/_edit.html", context)
@@ -163,12 +166,10 @@ def title(request: Request, pk: UUID) -> HttpResponseBase:
 
 @require_POST
 def delete(request: Request, pk: UUID) -> HttpResponseBase:
-    """Out of sight at once; the answer carries the way back."""
+    """Out of sight at once; the next page offers the way back."""
     found = _conversation(request, pk)
     services.delete(conversation=found)
-    if request.htmx:
-        return render(request, "chat/_deleted.html", {"conversation": found})
-    return redirect("chat:new")
+    return redirect(live.after_deleting(pk))
 
 
 @require_POST
@@ -227,10 +228,6 @@ def _question(form: QuestionForm) -> Context:
         "think": form.cleaned_data["think"] == "on" if "think" in form.data else None,
         "client_key": form.cleaned_data["client_key"],
     }
-
-
-def _new_context(request: Request) -> Context:
-    return _page_context(request, None, wanted=request.GET.get("model", ""))
 
 
 def _page_context(request: Request, shown: Conversation | None, *, wanted: str = "") -> Context:

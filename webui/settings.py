@@ -52,10 +52,12 @@ MIDDLEWARE = [
     "webui.http.secure_responses",
     "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "webui.accounts.middleware.language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "webui.accounts.middleware.language",
+    "webui.accounts.middleware.set_up_first",
+    "webui.accounts.middleware.ask_to_sign_in_again",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -85,6 +87,7 @@ TEMPLATES = [
 ]
 
 AUTH_USER_MODEL = "accounts.User"
+SILENCED_SYSTEM_CHECKS = ["auth.E003"]  # names are unique whatever their capitals, by a constraint on lower()
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "chat:new"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
@@ -98,6 +101,7 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_EMAIL_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = {"login_failed": "50/15m/ip,5/15m/key"}
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_HTTPS
 SESSION_COOKIE_NAME = "__Host-session" if PUBLIC_HTTPS else "session"
@@ -119,6 +123,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {"staticfiles": {"BACKEND": "webui.static_files.HashedFiles"}}
 
 LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logs.config(env.text("LOG_FORMAT", "text"))

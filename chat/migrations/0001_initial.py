@@ -8,7 +8,6 @@ import webui.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,118 +16,246 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Conversation',
+            name="Conversation",
             fields=[
-                ('id', models.UUIDField(default=webui.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('title', models.CharField(max_length=200)),
-                ('model', models.CharField(blank=True, max_length=400)),
-                ('options', models.JSONField(blank=True, default=dict)),
-                ('version', models.PositiveBigIntegerField(default=1)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now_add=True)),
-                ('deleted_at', models.DateTimeField(blank=True, null=True)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conversations', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=webui.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("title", models.CharField(max_length=200)),
+                ("model", models.CharField(blank=True, max_length=400)),
+                ("options", models.JSONField(blank=True, default=dict)),
+                ("version", models.PositiveBigIntegerField(default=1)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now_add=True)),
+                ("deleted_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="conversations",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.UUIDField(default=webui.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('role', models.CharField(choices=[('user', 'User'), ('assistant', 'Assistant')], max_length=9)),
-                ('text', models.TextField(blank=True)),
-                ('thinking', models.TextField(blank=True)),
-                ('model', models.CharField(blank=True, max_length=400)),
-                ('host', models.CharField(blank=True, max_length=80)),
-                ('practice', models.BooleanField(default=False)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('loading', 'Loading'), ('running', 'Running'), ('done', 'Done'), ('stopped', 'Stopped'), ('failed', 'Failed'), ('interrupted', 'Interrupted')], default='done', max_length=11)),
-                ('error', models.CharField(blank=True, max_length=20)),
-                ('error_detail', models.CharField(blank=True, max_length=500)),
-                ('stats', models.JSONField(blank=True, default=dict)),
-                ('client_key', models.UUIDField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('author', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='chat.conversation')),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='chat.message')),
+                ("id", models.UUIDField(default=webui.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("role", models.CharField(choices=[("user", "User"), ("assistant", "Assistant")], max_length=9)),
+                ("text", models.TextField(blank=True)),
+                ("thinking", models.TextField(blank=True)),
+                ("model", models.CharField(blank=True, max_length=400)),
+                ("host", models.CharField(blank=True, max_length=80)),
+                ("practice", models.BooleanField(default=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("loading", "Loading"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("stopped", "Stopped"),
+                            ("failed", "Failed"),
+                            ("interrupted", "Interrupted"),
+                        ],
+                        default="done",
+                        max_length=11,
+                    ),
+                ),
+                ("error", models.CharField(blank=True, max_length=20)),
+                ("error_detail", models.CharField(blank=True, max_length=500)),
+                ("stats", models.JSONField(blank=True, default=dict)),
+                ("client_key", models.UUIDField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="messages", to="chat.conversation"
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="children",
+                        to="chat.message",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='conversation',
-            name='head',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='chat.message'),
+            model_name="conversation",
+            name="head",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="chat.message"
+            ),
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.UUIDField(default=webui.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('model', models.CharField(max_length=400)),
-                ('think', models.BooleanField(null=True)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('loading', 'Loading'), ('running', 'Running'), ('done', 'Done'), ('stopped', 'Stopped'), ('failed', 'Failed'), ('interrupted', 'Interrupted')], default='queued', max_length=11)),
-                ('stop_requested', models.BooleanField(default=False)),
-                ('continues', models.BooleanField(default=False)),
-                ('automatic', models.BooleanField(default=False)),
-                ('owner', models.UUIDField(null=True)),
-                ('lease_expires', models.DateTimeField(null=True)),
-                ('requested_at', models.DateTimeField(auto_now_add=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('answer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='chat.message')),
-                ('asker', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='chat.conversation')),
+                ("id", models.UUIDField(default=webui.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("model", models.CharField(max_length=400)),
+                ("think", models.BooleanField(null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("loading", "Loading"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("stopped", "Stopped"),
+                            ("failed", "Failed"),
+                            ("interrupted", "Interrupted"),
+                        ],
+                        default="queued",
+                        max_length=11,
+                    ),
+                ),
+                ("stop_requested", models.BooleanField(default=False)),
+                ("continues", models.BooleanField(default=False)),
+                ("automatic", models.BooleanField(default=False)),
+                ("owner", models.UUIDField(null=True)),
+                ("lease_expires", models.DateTimeField(null=True)),
+                ("requested_at", models.DateTimeField(auto_now_add=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "answer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="chat.message"
+                    ),
+                ),
+                (
+                    "asker",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="chat.conversation"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RunPiece',
+            name="RunPiece",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('text', 'Text'), ('thinking', 'Thinking')], max_length=8)),
-                ('offset', models.PositiveIntegerField()),
-                ('text', models.TextField()),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pieces', to='chat.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(choices=[("text", "Text"), ("thinking", "Thinking")], max_length=8)),
+                ("offset", models.PositiveIntegerField()),
+                ("text", models.TextField()),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="pieces", to="chat.run"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Draft',
+            name="Draft",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.TextField()),
-                ('saved_at', models.DateTimeField(auto_now=True)),
-                ('conversation', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='drafts', to='chat.conversation')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='drafts', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("text", models.TextField()),
+                ("saved_at", models.DateTimeField(auto_now=True)),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="drafts",
+                        to="chat.conversation",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="drafts", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('user', 'conversation'), name='one_draft_per_place', nulls_distinct=False)],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("user", "conversation"), name="one_draft_per_place", nulls_distinct=False
+                    )
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='message',
-            constraint=models.UniqueConstraint(fields=('conversation', 'client_key'), name='one_message_per_client_key'),
+            model_name="message",
+            constraint=models.UniqueConstraint(
+                fields=("conversation", "client_key"), name="one_message_per_client_key"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='message',
-            constraint=models.CheckConstraint(condition=models.Q(('role', 'assistant'), models.Q(('role', 'user'), ('state', 'done')), _connector='OR'), name='a_question_is_complete'),
+            model_name="message",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("role", "assistant"), models.Q(("role", "user"), ("state", "done")), _connector="OR"
+                ),
+                name="a_question_is_complete",
+            ),
         ),
         migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(condition=models.Q(('deleted_at', None)), fields=['owner', '-updated_at', '-id'], name='a_persons_list'),
+            model_name="conversation",
+            index=models.Index(
+                condition=models.Q(("deleted_at", None)), fields=["owner", "-updated_at", "-id"], name="a_persons_list"
+            ),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('state__in', ['queued', 'loading', 'running'])), fields=['requested_at'], name='runs_in_line'),
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "loading", "running"])),
+                fields=["requested_at"],
+                name="runs_in_line",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['queued', 'loading', 'running'])), fields=('conversation',), name='one_live_run_per_conversation'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["queued", "loading", "running"])),
+                fields=("conversation",),
+                name="one_live_run_per_conversation",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('state__in', ['queued', 'loading', 'running'])), models.Q(('ended_at__isnull', False), ('state__in', ['done', 'stopped', 'failed', 'interrupted'])), _connector='OR'), name='ended_at_is_set_when_it_ended'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("ended_at", None), ("state__in", ["queued", "loading", "running"])),
+                    models.Q(("ended_at__isnull", False), ("state__in", ["done", "stopped", "failed", "interrupted"])),
+                    _connector="OR",
+                ),
+                name="ended_at_is_set_when_it_ended",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['loading', 'running']), _negated=True), models.Q(('lease_expires__isnull', False), ('owner__isnull', False)), _connector='OR'), name='what_started_has_an_owner'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state__in", ["loading", "running"]), _negated=True),
+                    models.Q(("lease_expires__isnull", False), ("owner__isnull", False)),
+                    _connector="OR",
+                ),
+                name="what_started_has_an_owner",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='runpiece',
-            constraint=models.UniqueConstraint(fields=('run', 'kind', 'offset'), name='pieces_do_not_overlap'),
+            model_name="runpiece",
+            constraint=models.UniqueConstraint(fields=("run", "kind", "offset"), name="pieces_do_not_overlap"),
         ),
     ]

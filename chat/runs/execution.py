@@ -8,8 +8,6 @@ from contextlib import aclosing
 from functools import partial
 from uuid import UUID
 
-from webui.ollama import ChatChunk, OllamaError
-
 from chat import live
 from chat.models import Message, Run, RunPiece, State
 from chat.runs import state
@@ -21,6 +19,7 @@ from webui import faults
 from webui.db import DatabaseAway, read_db, run_db
 from webui.inference import door
 from webui.inference.door import CannotContinue, Order, Reading, Started, Waiting
+from webui.ollama import ChatChunk, OllamaError
 
 log = logging.getLogger(__name__)
 
@@ -227,9 +226,7 @@ class Clock:
         earlier = before.get("tokens")
         known = {
             "tokens": tokens + (earlier if before.get("continued") and isinstance(earlier, int) else 0),
-            "tokens_per_s": round(tokens / counters.output_ms * 1000, 1)
-            if counters and counters.output_ms
-            else None,
+            "tokens_per_s": round(tokens / counters.output_ms * 1000, 1) if counters and counters.output_ms else None,
             "prompt_tokens": counters.prompt_tokens if counters else None,
             "first_s": round(self._first - self._asked, 2) if self._first and self._asked else None,
             "queue_s": round(self._queue_ms / 1000, 2),

@@ -111,9 +111,7 @@ class View:
 class GrowingAnswer:
     """The live answer of one run."""
 
-    def __init__(
-        self, *, run: UUID, message: UUID, conversation: UUID, text: str = "", thinking: str = ""
-    ) -> None:
+    def __init__(self, *, run: UUID, message: UUID, conversation: UUID, text: str = "", thinking: str = "") -> None:
         self.run = run
         self.message = message
         self.conversation = conversation

@@ -142,8 +142,7 @@ def _merged(pieces: list[Piece]) -> list[Piece]:
     for piece in pieces:
         texts.setdefault((piece.run, piece.kind), []).append(piece)
     return [
-        Piece(run, kind, parts[0].offset, "".join(part.text for part in parts))
-        for (run, kind), parts in texts.items()
+        Piece(run, kind, parts[0].offset, "".join(part.text for part in parts)) for (run, kind), parts in texts.items()
     ]
 
 

@@ -44,9 +44,7 @@ def claim(owner: UUID, limit: int) -> list[Run]:
     )
     ids = list(waiting)
     Run.objects.filter(pk__in=ids).update(owner=owner, lease_expires=now + LEASE)
-    return list(
-        Run.objects.filter(pk__in=ids).select_related("answer", "conversation").order_by("requested_at")
-    )
+    return list(Run.objects.filter(pk__in=ids).select_related("answer", "conversation").order_by("requested_at"))
 
 
 @transaction.atomic
@@ -90,9 +88,7 @@ def expired(now: datetime) -> models.QuerySet[Run]:
 
 def interrupt(run: Run, now: datetime) -> bool:
     """End an expired run with what was recorded of its answer."""
-    return _end(
-        Run.objects.live().filter(pk=run.pk, lease_expires__lt=now), _as_it_was(run, State.INTERRUPTED)
-    )
+    return _end(Run.objects.live().filter(pk=run.pk, lease_expires__lt=now), _as_it_was(run, State.INTERRUPTED))
 
 
 @transaction.atomic

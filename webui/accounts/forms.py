@@ -56,7 +56,7 @@ class SetupForm(AccountForm):
         return typed
 
 
-class ProfileForm(forms.ModelForm[User]):
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     display_name = Line(max_length=80, required=False)
 
     class Meta:
