@@ -8,30 +8,35 @@ from django.db import connections
 from django.utils import timezone
 
 from chat.models import Conversation, Message
+from chat.runs.driver import Driver
+from chat.runs.sweep import go_on, sweep
 from webui.accounts.models import User
+from webui.inference.clients import close_clients
 from webui.inference.models import Host, InstalledModel
+from webui.practice import PracticeHost
 
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def alice(db) -> User:
+def root(db) -> User:
+    """Who set the portal up."""
+    return User.objects.create_user("root", PASSWORD, display_name="Root", is_admin=True)
+
+
+@pytest.fixture
+def alice(root) -> User:
     return User.objects.create_user("alice", PASSWORD, display_name="Alice")
 
 
 @pytest.fixture
-def bob(db) -> User:
+def bob(root) -> User:
     return User.objects.create_user("bob", PASSWORD, display_name="Bob")
 
 
 @pytest.fixture
-def carol(db) -> User:
+def carol(root) -> User:
     return User.objects.create_user("carol", PASSWORD, display_name="Carol")
-
-
-@pytest.fixture
-def root(db) -> User:
-    return User.objects.create_user("root", PASSWORD, display_name="Root", is_admin=True)
 
 
 @pytest.fixture
@@ -65,8 +70,6 @@ def key() -> uuid.UUID:
 @pytest.fixture
 async def practice():
     """A practice host that answers as fast as it can."""
-    from webui.practice import PracticeHost
-
     async with PracticeHost(faults=True) as host:
         yield host
 
@@ -94,10 +97,6 @@ def install(url: str) -> Host:
 @pytest.fixture
 async def driver(practice_models):
     """This process drives runs, on the test's own loop."""
-    from chat.runs.driver import Driver
-    from chat.runs.sweep import go_on, sweep
-    from webui.inference.clients import close_clients
-
     driver = Driver(sweep=sweep, go_on=go_on)
     driver.open()
     yield driver

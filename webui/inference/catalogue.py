@@ -30,7 +30,12 @@ def offers_for(user: User) -> list[Offer]:
         known = best.get(installed.name)
         if known is None or _preference(installed) < _preference(known):
             best[installed.name] = installed
-    return sorted(map(_offer, best.values()), key=lambda o: (not o.available, not o.loaded, o.name.lower()))
+    return sorted(map(_offer, best.values()), key=_rank)
+
+
+def _rank(offer: Offer) -> tuple[bool, bool, str]:
+    # A colon sorts before a dash then: "tiny:latest" stands before "tiny-code:latest".
+    return not offer.available, not offer.loaded, offer.name.lower().replace(":", " ")
 
 
 def places_for(model: str) -> list[InstalledModel]:
