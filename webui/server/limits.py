@@ -32,3 +32,5 @@ class Limits:
     drain_seconds: float = 10
     put_away_seconds: float = 2
     cancel_seconds: float = 1
+    # Then the process ends, whatever thread still waits for something.
+    exit_seconds: float = 12

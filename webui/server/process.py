@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -83,6 +85,7 @@ class _Life:
         try:
             await self._start()
             await self.asked_to_stop.wait()
+            _exit_after(self.server.limits.exit_seconds)
         finally:
             try:
                 await self._drain()
@@ -115,3 +118,10 @@ class _Life:
         if rest:
             log.info("Cancelling %d unfinished tasks", len(rest))
             await asyncio.wait(rest, timeout=self.server.limits.cancel_seconds)
+
+
+def _exit_after(seconds: float) -> None:
+    """End the process by then. Python waits at its exit for every thread, also for one that waits for ever."""
+    last_resort = threading.Timer(seconds, os._exit, [0])
+    last_resort.daemon = True
+    last_resort.start()

@@ -8,6 +8,7 @@ import json
 import logging
 import resource
 import sys
+import time
 from pathlib import Path
 
 from webui.server import CannotListen, Limits, serve
@@ -64,6 +65,11 @@ async def for_ever(scope, receive, send):
         await asyncio.Event().wait()
     finally:
         say("for_ever cancelled")
+
+
+async def blocked_thread(scope, receive, send):
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 30)
+    await answer(send, "a thread sleeps")
 
 
 async def endless(scope, receive, send):
@@ -126,6 +132,7 @@ PLACES = {
     "/body": body_size,
     "/memory": memory,
     "/slow": slow,
+    "/blocked-thread": blocked_thread,
     "/large-answer": large_answer,
     "/for-ever": for_ever,
     "/endless": endless,

@@ -94,6 +94,17 @@ def test_a_half_sent_upload_does_not_hold_up_the_end(scene):
     assert time.monotonic() - began < 3
 
 
+def test_a_thread_that_is_stuck_does_not_hold_up_the_end(scene):
+    server = scene(drain_seconds=0.5, exit_seconds=1.5)
+    server.get("/blocked-thread")
+    began = time.monotonic()
+
+    server.ask_to_stop()
+
+    assert server.exit_code() == 0
+    assert time.monotonic() - began < 4
+
+
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_asking_twice_does_not_hurry_or_break_the_end(scene, first):
     server = scene()

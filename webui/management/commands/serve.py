@@ -1,13 +1,16 @@
 """``manage.py serve``: the portal's pages and sockets on a database that is ready."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import OperationalError, connections
 
 from webui import schema
+from webui.embedded.errors import EmbeddedFailed
 
 UNAVAILABLE, MISCONFIGURED = 69, 78  # what sysexits.h calls them
 
@@ -21,11 +24,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, bind: str, **options: Any) -> None:
         refuse_taken_address(bind)
-        schema.refuse_newer()
-        if not schema.is_current():
-            raise CommandError(
-                "The database is not migrated: run `up`, or `migrate`.", returncode=MISCONFIGURED
-            )
+        with plain_refusals():
+            schema.refuse_newer()
+            if not schema.is_current():
+                raise CommandError("The database is not migrated: run `up`, or `migrate`.", returncode=MISCONFIGURED)
         self.serve(bind)
 
     def serve(self, bind: str) -> None:
@@ -37,12 +39,17 @@ class Command(BaseCommand):
 
         announcement = self.announcement()
         connections.close_all()
+
+        def announce() -> None:
+            self.stdout.write(announcement)
+            self.stdout.flush()  # to a file or a pipe, too, while the process lives
+
         try:
             serve(
                 StaticFiles(application),
                 bind,
                 on_start=[processes.start],
-                on_ready=lambda: self.stdout.write(announcement),
+                on_ready=announce,
                 on_drain=health.start_draining,
                 on_stop=[processes.stop],
                 limits=Limits(body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
@@ -56,6 +63,17 @@ class Command(BaseCommand):
 
         lines = [f"Teahouse is ready: {settings.PUBLIC_URL}/", setup.announcement()]
         return "\n".join(line for line in lines if line)
+
+
+@contextmanager
+def plain_refusals() -> Iterator[None]:
+    """What keeps the database from serving, as a sentence and an exit code instead of a traceback."""
+    try:
+        yield
+    except (EmbeddedFailed, schema.SchemaIsNewer) as error:
+        raise CommandError(str(error), returncode=MISCONFIGURED) from error
+    except OperationalError as error:
+        raise CommandError(f"The database does not answer: {error}", returncode=UNAVAILABLE) from error
 
 
 def refuse_taken_address(bind: str) -> None:

@@ -2,10 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from webui import schema, static_files
-from webui.embedded.errors import EmbeddedFailed
 
 from . import serve
 
@@ -15,9 +12,7 @@ class Command(serve.Command):
 
     def handle(self, *args: Any, bind: str, **options: Any) -> None:
         serve.refuse_taken_address(bind)
-        try:
+        with serve.plain_refusals():
             schema.bring_up_to_date()
-        except (EmbeddedFailed, schema.SchemaIsNewer) as error:
-            raise CommandError(str(error), returncode=serve.MISCONFIGURED) from error
         static_files.collect_if_changed()
         self.serve(bind)
