@@ -154,9 +154,9 @@ def test_serve_wants_a_migrated_database(up, data_dir):
 
 
 def test_a_database_that_does_not_answer_is_named():
-    with pytest.raises(CommandError, match="The database does not answer: connection refused") as caught:
-        with plain_refusals():
-            raise OperationalError("connection refused")
+    refused = pytest.raises(CommandError, match="The database does not answer: connection refused")
+    with refused as caught, plain_refusals():
+        raise OperationalError("connection refused")
 
     assert caught.value.returncode == 69
 
