@@ -1,8 +1,8 @@
 """The Markdown of answers, whole and growing. Knows nothing of Django or of conversations.
 
-Source text -> comrak (raw HTML escaped, images as links) -> top-level blocks -> each block polished (code, math,
-tables, links) and passed through a strict allow-list. ``GrowingMarkdown`` does the same for an answer that is still
-being written, and says as frames what changed.
+Source text -> comrak (raw HTML escaped) -> top-level blocks -> polished (code, math, tables, links, pictures as
+links) and passed through a strict allow-list. ``GrowingMarkdown`` does the same for an answer that is still being
+written, and says as frames what changed.
 """
 
 from .growing import Frame, GrowingMarkdown, Snapshot

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 import comrak
 
-TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)([^>]*)>")
+TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)[^>]*>")
 LINE = re.compile(r'data-sourcepos="(\d+):')
 POSITION = re.compile(r' data-sourcepos="[^"]*"')
 EMPTY_ELEMENTS = {"br", "hr", "img", "input"}
+DEPTH_LIMIT = 100
+
+
+class TooDeep(Exception):
+    """Elements are nested deeper than a page should be asked to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +37,33 @@ def _extensions(*, footnotes: bool) -> comrak.ExtensionOptions:
     return extensions
 
 
-def _rendering() -> comrak.RenderOptions:
+def _rendering(*, positions: bool) -> comrak.RenderOptions:
     rendering = comrak.RenderOptions()
     rendering.escape = True  # raw HTML is text
-    rendering.sourcepos = True
+    rendering.sourcepos = positions
     return rendering
 
 
-WHOLE = _extensions(footnotes=True)
+WHOLE, PLAIN = _extensions(footnotes=True), _rendering(positions=False)
 # A footnote's definition comes last, so a growing text shows the marks as text until it is whole.
-GROWING = _extensions(footnotes=False)
-RENDERING = _rendering()
+GROWING, WITH_LINES = _extensions(footnotes=False), _rendering(positions=True)
 
 
-def blocks_of(text: str, *, growing: bool = False) -> list[Block]:
-    """The top-level blocks in order; their HTML is comrak's, not yet safe to show."""
-    html = comrak.render_markdown(text, extension_options=GROWING if growing else WHOLE, render_options=RENDERING)
-    return [block for block in _split(html) if block.html]
+def blocks_of(text: str) -> list[Block]:
+    """The top-level blocks in order; their HTML is comrak's, not yet safe to show. Raises TooDeep."""
+    return _split(comrak.render_markdown(text, extension_options=WHOLE, render_options=PLAIN))
+
+
+def growing_blocks_of(text: str) -> list[Block]:
+    """The same for a text that goes on, with the lines on which the blocks start."""
+    return _split(comrak.render_markdown(text, extension_options=GROWING, render_options=WITH_LINES))
 
 
 def _split(html: str) -> list[Block]:
     blocks = []
     depth = start = 0
     for tag in TAG.finditer(html):
-        closes, name, _attributes = tag.groups()
+        closes, name = tag.groups()
         if depth == 0 and not closes:
             blocks.append(_loose(html[start : tag.start()]))
             start = tag.start()
@@ -64,13 +72,15 @@ def _split(html: str) -> list[Block]:
         if depth == 0:
             blocks.append(_block(html[start : tag.end()]))
             start = tag.end()
+        elif depth > DEPTH_LIMIT:
+            raise TooDeep
     blocks.append(_loose(html[start:]))
-    return blocks
+    return [block for block in blocks if block.html]
 
 
 def _block(html: str) -> Block:
     line = LINE.search(html, 0, html.find(">"))
-    return Block(POSITION.sub("", html), int(line.group(1)) if line else None)
+    return Block(POSITION.sub("", html), int(line.group(1))) if line else Block(html, None)
 
 
 def _loose(text: str) -> Block:

@@ -3,15 +3,23 @@
 Top-level blocks that can change no more are closed: rendered once, and never looked at again. Only what follows
 them, the open region, is rendered at each flush. The difference to the last flush is a frame; a page applies frames
 to a string, counting as JavaScript does, in UTF-16 units.
+
+A flush costs as much as the open block is long, however long the text is; in a fenced code block at the margin only
+as much as what is new. Any other giant block (a list, a table, a paragraph) costs more with every flush, so whoever
+flushes should wait for several times what the last flush took.
 """
 
 from dataclasses import dataclass
 
-from .blocks import Block, blocks_of
-from .labels import Labels
+from .blocks import Block, TooDeep, growing_blocks_of
+from .code import ENDING
+from .fence import OpenFence
+from .labels import Labels, Look
 from .polish import polish
-from .render import as_written, join, render
-from .source import definitions, is_harmful, spare_money
+from .render import as_written, render
+from .source import HIGHLIGHTED_LIMIT, definitions, is_harmful, repaired, spare_money
+
+END_OF_CODE = f"{ENDING}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything is different: start again from ``html``."""
+    """Everything is different: start again from ``html``. ``end`` is the code points of source text it shows."""
 
     html: str
     end: int
@@ -47,8 +55,10 @@ class GrowingMarkdown:
         self._frozen: list[str] = []  # and their HTML
         self._definitions = ""
         self._tail = ""  # source of the open region
+        self._fence: OpenFence | None = None  # when the open region is nothing but code
         self.open_html = ""
-        self.length = 0
+        self.length = 0  # code points of source shown
+        self.frozen_count = 0  # closed blocks
 
     @property
     def frozen_html(self) -> str:
@@ -59,47 +69,64 @@ class GrowingMarkdown:
 
     def flush(self) -> Frame | None:
         """Render what is new; None when nothing is."""
-        if not self._unread:
+        new = self._read()
+        if not new:
             return None
-        new, self._unread = "".join(self._unread), []
-        start, self.length = self.length, self.length + len(new)
+        if self._fence and self._fence.take(new):
+            return self._continue_code(new)
         self._tail += new
-        closed, region = self._render()
-        before, self.open_html = self.open_html, region[len(closed) :]
-        self._frozen.append(closed)
-        kept = _common(before, region)
-        return Frame(start, self.length, units(region[:kept]), region[kept:], units(closed))
+        before = self.open_html
+        closed, self.open_html = self._render()
+        if closed:
+            self._frozen.append(closed)
+        return self._frame(len(new), before, closed + self.open_html, frozen=units(closed))
 
     def finish(self) -> Frame | Snapshot | None:
         """Make the HTML equal to that of the whole text rendered at once; None when it already is."""
-        text = "".join(self._closed) + self._tail + "".join(self._unread)
-        final = render(text, labels=self._labels, prefix=self._prefix)
-        frozen, region = self.frozen_html, self.open_html
-        if final == frozen + region:
+        new = self._read()
+        self._tail += new
+        self._fence = None
+        final = render("".join([*self._closed, self._tail]), labels=self._labels, prefix=self._prefix)
+        frozen, before = self.frozen_html, self.open_html
+        if final == frozen + before and not new:
             return None
-        length = self.length + sum(map(len, self._unread))
-        start, self.length, self._unread = self.length, length, []
         if not final.startswith(frozen):
             self._frozen, self.open_html = [final], ""
-            return Snapshot(final, length)
+            return Snapshot(final, self.length)
         self.open_html = final[len(frozen) :]
-        kept = _common(region, self.open_html)
-        return Frame(start, length, units(self.open_html[:kept]), self.open_html[kept:], 0)
+        return self._frame(len(new), before, self.open_html, frozen=0)
+
+    def _read(self) -> str:
+        new, self._unread = repaired("".join(self._unread)), []
+        self.length += len(new)
+        return new
+
+    def _frame(self, read: int, before: str, region: str, *, frozen: int) -> Frame:
+        kept = _common(before, region)
+        return Frame(self.length - read, self.length, units(region[:kept]), region[kept:], frozen)
+
+    def _continue_code(self, new: str) -> Frame:
+        """Append to the code without rendering the block again."""
+        before = self.open_html.removesuffix(END_OF_CODE)
+        self._tail += new
+        html = _escaped(new) + END_OF_CODE
+        self.open_html = before + html
+        return Frame(self.length - len(new), self.length, units(before), html, 0)
 
     def _render(self) -> tuple[str, str]:
-        """HTML of the blocks that close now, and of the whole region with them; moves their source."""
+        """HTML of the blocks that close now, and of the region that stays open; moves their source."""
         if is_harmful(self._tail):
             return "", as_written(self._tail)
         known = f"{self._definitions}\n\n" if self._definitions else ""
-        blocks = blocks_of(known + spare_money(self._tail), growing=True)
-        first_open, line = self._boundary(blocks, known.count("\n"))
-        closed = join(self._polish(block) for block in blocks[:first_open])
-        last = len(blocks) - 1
-        region = closed + join(
-            self._polish(block, is_open=at == last) for at, block in enumerate(blocks[first_open:], first_open)
-        )
-        self._close(line)
-        return closed, region
+        try:
+            blocks = growing_blocks_of(known + spare_money(self._tail))
+        except TooDeep:
+            return "", as_written(self._tail)
+        first_open, lines = self._boundary(blocks, known.count("\n"))
+        self._close(lines)
+        self.frozen_count += first_open
+        self._fence = OpenFence.found_in(self._tail) if first_open == len(blocks) - 1 else None
+        return self._polished(blocks[:first_open]), self._polished(blocks[first_open:], is_open=True)
 
     def _boundary(self, blocks: list[Block], known_lines: int) -> tuple[int, int]:
         """How many blocks can change no more, and how many lines of the tail they and their gaps take.
@@ -127,13 +154,21 @@ class GrowingMarkdown:
         if "]:" in source:
             self._definitions = "\n".join(filter(None, [self._definitions, definitions(source)]))
 
-    def _polish(self, block: Block, *, is_open: bool = False) -> str:
-        return polish(block.html, labels=self._labels, prefix=self._prefix, is_open=is_open)
+    def _polished(self, blocks: list[Block], *, is_open: bool = False) -> str:
+        if not blocks:
+            return ""
+        look = Look(self._labels, self._prefix, highlights=self.length <= HIGHLIGHTED_LIMIT)
+        return polish("".join(f"{block.html}\n" for block in blocks), look, is_open=is_open)
 
 
 def units(text: str) -> int:
     """The length of a text as JavaScript counts it."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _escaped(code: str) -> str:
+    """As the parser escapes code."""
+    return code.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
 def _common(before: str, after: str) -> int:

@@ -11,3 +11,13 @@ class Labels:
     code: str = "Code"
     table: str = "Table"
     icons: str = "icons.svg"
+    back: str = "Back to the text"  # what the arrow behind a footnote does
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the blocks of one message are shown. ``prefix`` keeps its ids apart from those of other messages."""
+
+    labels: Labels
+    prefix: str = ""
+    highlights: bool = True

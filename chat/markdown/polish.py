@@ -1,155 +1,145 @@
-"""One block of comrak's HTML, made ours and safe to show.
+"""Blocks of comrak's HTML, made ours and safe to show.
 
-Code and math are taken out first, as numbered slots, and put back after the allow-list has passed the rest:
-they are escaped by us, and the list for prose stays short.
+One pass over comrak's own markup (raw HTML of the source is escaped by then) rewrites code, math, links, pictures,
+headings, cells and notes. Code and math are taken out as numbered slots and put back after the allow-list has
+passed the rest: they are escaped by us, and the list for prose stays short.
 """
 
 import re
-from html import escape, unescape
+from html import escape
+from typing import TYPE_CHECKING
 
 import nh3
 
-from . import code, mathml
-from .labels import Labels
-from .source import CJK
+from . import code, links, mathml
+from .labels import Look
 
-PROSE = {
-    "p",
-    "br",
-    "hr",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "strong",
-    "em",
-    "del",
-    "code",
-    "a",
-    "ul",
-    "ol",
-    "li",
-    "blockquote",
-    "table",
-    "thead",
-    "tbody",
-    "tr",
-    "th",
-    "td",
-    "sup",
-    "mark",
-    "section",
-}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ELEMENTS = (
+    {"p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "li", "section"}
+    | {"a", "strong", "em", "del", "code", "sup", "small", "mark", "ins"}
+    | {"table", "thead", "tbody", "tr", "th", "td"}
+)
 ATTRIBUTES = {
-    "a": {"href", "title", "target", "class", "id", "aria-label"},
+    "a": {"href", "target", "id", "aria-label"},
     "li": {"id"},
     "ol": {"start"},
-    "sup": {"class"},
-    "section": {"class"},
-    "th": {"class", "scope"},
-    "td": {"class"},
+    "th": {"scope"},
 }
+CLASSES = {"section": {"footnotes"}, "sup": {"footnote-ref"}, "th": {"num", "center"}, "td": {"num", "center"}}
 SCHEMES = {"http", "https", "mailto"}
+ALLOW_LIST = nh3.Cleaner(
+    tags=ELEMENTS,
+    attributes=ATTRIBUTES,
+    allowed_classes=CLASSES,
+    url_schemes=SCHEMES,
+    link_rel="noopener noreferrer nofollow",
+)
 
-ALLOWED = nh3.Cleaner(tags=PROSE, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener noreferrer nofollow")
-
-SLOT = re.compile(r"<mark>(\d+)</mark>")
-IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"[^>]*/>')
-LINK = re.compile(r"<a ([^>]*)>(.*?)</a>", re.DOTALL)
-HREF = re.compile(r'href="([^"]*)"')
-TITLE = re.compile(r'title="([^"]*)"')
-ADDRESS = re.compile(r"https?://[^\s<]+")
-OWN_FOOTNOTE = re.compile(r"#fn(?:ref)?-")
-HEADING = re.compile(r"<(/?)h([1-6])>")
-CHECKBOX = re.compile(r'<input type="checkbox"( checked="")? disabled="" />')
-CELL = re.compile(r'<(t[hd])(?: align="(left|center|right)")?>')
-FOOTNOTE_ID = re.compile(r'(id="|href="#)(fn(?:ref)?-)')
-MATH_BLOCK = re.compile(r'<div class="math-block">.*?</div>', re.DOTALL)
-
-
-def polish(html: str, *, labels: Labels, prefix: str, is_open: bool = False) -> str:
-    """Safe HTML of one block. ``prefix`` keeps ids apart; an open block's last code block is still growing."""
-    slots: list[str] = []
-    html = _take_out_code(html, slots, labels, is_open=is_open)
-    html = mathml.SPAN.sub(lambda m: _slot(slots, mathml.math(m[2], m[1])), html)
-    html = IMAGE.sub(_image, html)
-    html = LINK.sub(_link, html)
-    html = HEADING.sub(lambda m: f"<{m[1]}h{min(6, int(m[2]) + 2)}>", html)
-    html = CHECKBOX.sub(lambda m: "\N{BALLOT BOX WITH CHECK}" if m[1] else "\N{BALLOT BOX}", html)
-    html = CELL.sub(_cell, html)
-    html = FOOTNOTE_ID.sub(rf"\g<1>{prefix}\g<2>", html)
-    html = ALLOWED.clean(html)
-    html = SLOT.sub(lambda m: slots[int(m[1])], html)
-    return _out_of_paragraphs(_in_its_own_box(html, labels)).strip()
+# The outer group of each alternative closes last, so it is the match's ``lastgroup``.
+PART = re.compile(
+    r'(?P<code><pre><code(?: class="language-(?P<language>[^"]*)")?>(?P<source>[^<]*)</code></pre>)'
+    r'|(?P<math><span data-math-style="(?P<style>inline|display)">(?P<latex>[^<]*)</span>)'
+    r'|(?P<mark><a href="#(?P<to>[^"]*)" id="(?P<id>fnref-[^"]*)"[^>]*>)'
+    r'|(?P<back><a href="#(?P<from>[^"]*)" class="footnote-backref"[^>]*>)'
+    r'|(?P<link><a href="(?P<href>[^"]*)"[^>]*>(?P<words>.*?)</a>)'
+    r'|(?P<picture><img src="(?P<src>[^"]*)" alt="(?P<alt>[^"]*)"[^>]*>)'
+    r'|(?P<note><li id="(?P<number>fn-[^"]*)">)'
+    r"|(?P<heading><(?P<ends>/?)h(?P<level>[1-6])>)"
+    r'|(?P<task><input type="checkbox"(?P<done> checked="")? disabled="" />)'
+    r'|(?P<cell><(?P<kind>t[hd])(?: align="(?P<align>left|center|right)")?>)',
+    re.DOTALL,
+)
+PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
+OPENING, CLOSING = re.compile(r"<(?!/|br\b)"), re.compile(r"</")
+SLOT = re.compile(r"<(mark|ins)>(\d+)</\1>")
+FORMULA_SLOT = re.compile(r"\s*(?:<br>)?\s*<ins>(\d+)</ins>\s*(?:<br>)?\s*")
 
 
-def _slot(slots: list[str], html: str) -> str:
-    slots.append(html)
-    return f"<mark>{len(slots) - 1}</mark>"
+def polish(html: str, look: Look, *, is_open: bool = False) -> str:
+    """Safe HTML. The last code block of an open block is still growing, and is highlighted when it is complete."""
+    parts = _Parts(html, look, growing_at=html.rfind("<pre>") if is_open else -1)
+    clean = ALLOW_LIST.clean(PART.sub(parts.rewritten, html))
+    return _in_boxes(SLOT.sub(parts.filled, _around_formulas(clean)), look)
 
 
-def _take_out_code(html: str, slots: list[str], labels: Labels, *, is_open: bool) -> str:
-    last = html.rfind("<pre>") if is_open else -1
+class _Parts:
+    """Rewrites the parts of one piece of HTML; remembers what was taken out of it."""
 
-    def figure(found: re.Match[str]) -> str:
-        growing = found.start() == last
-        return _slot(slots, code.figure(found[2], found[1] or "", labels, is_open=growing))
+    def __init__(self, html: str, look: Look, *, growing_at: int) -> None:
+        self._look = look
+        self._growing_at = growing_at
+        self._slots: list[str] = []
+        self._rewrite: dict[str | None, Callable[[re.Match[str]], str]] = {
+            "code": self._code,
+            "math": self._math,
+            "mark": lambda m: f'<a href="#{look.prefix}{m["to"]}" id="{look.prefix}{m["id"]}">',
+            "back": lambda m: f'<a href="#{look.prefix}{m["from"]}" aria-label="{escape(look.labels.back)}">',
+            "note": lambda m: f'<li id="{look.prefix}{m["number"]}">',
+            "link": lambda m: links.link(m["href"], PART.sub(self._inside_link, m["words"])),
+            "picture": lambda m: links.picture(m["src"], m["alt"]),
+            "heading": lambda m: f"<{m['ends']}h{min(6, int(m['level']) + 2)}>",
+            "task": lambda m: "\N{BALLOT BOX WITH CHECK}" if m["done"] else "\N{BALLOT BOX}",
+            "cell": _cell,
+        }
 
-    return code.PRE.sub(figure, html)
+    def rewritten(self, part: re.Match[str]) -> str:
+        return self._rewrite[part.lastgroup](part)
 
+    def filled(self, slot: re.Match[str]) -> str:
+        html = self._slots[int(slot[2])]
+        return f'<div class="math-block">{html}</div>' if slot[1] == "ins" else html
 
-def _image(found: re.Match[str]) -> str:
-    """Pictures are never fetched: a link says where they are."""
-    address, alt = found[1], found[2] or found[1]
-    return f'<a href="{address}">{alt}</a>'
+    def _inside_link(self, part: re.Match[str]) -> str:
+        """A link holds no other link."""
+        return part["alt"] or part["src"] if part.lastgroup == "picture" else self.rewritten(part)
 
+    def _code(self, part: re.Match[str]) -> str:
+        growing = part.start() == self._growing_at
+        highlights = self._look.highlights and not growing
+        html = code.figure(part["source"], part["language"] or "", self._look.labels, highlights=highlights)
+        return self._slot("mark", html)
 
-def _link(found: re.Match[str]) -> str:
-    """Links lead out, in a tab of their own, or to a footnote; any other is only its words."""
-    attributes, inside = found[1], found[2]
-    href = HREF.search(attributes)
-    address = href[1] if href else ""
-    if OWN_FOOTNOTE.match(address) and "footnote" in attributes + found.string[found.start() - 40 : found.start()]:
-        return found[0]
-    inside = inside.partition("<a ")[0] + inside.partition(">")[2] if "<a " in inside else inside
-    if not address.startswith(("http://", "https://", "mailto:")):
-        return inside
-    if unescape(inside).startswith(("http://", "https://")) and CJK.search(inside):
-        return _cut_at_cjk(inside)
-    title = TITLE.search(attributes)
-    titled = f' title="{title[1]}"' if title else ""
-    return f'<a href="{address}"{titled} target="_blank">{inside}</a>'
+    def _math(self, part: re.Match[str]) -> str:
+        style: mathml.Style = "display" if part["style"] == "display" else "inline"
+        return self._slot("ins" if style == "display" else "mark", mathml.math(part["latex"], style))
 
-
-def _cut_at_cjk(inside: str) -> str:
-    """An address ends where Chinese begins: ``https://e.com/a，然后看`` is a link and some words."""
-
-    def linked(found: re.Match[str]) -> str:
-        words = found[0]
-        cut = CJK.search(words)
-        address, rest = (words[: cut.start()], words[cut.start() :]) if cut else (words, "")
-        return f'<a href="{address}" target="_blank">{address}</a>{ADDRESS.sub(linked, rest)}'
-
-    return ADDRESS.sub(linked, inside)
-
-
-def _cell(found: re.Match[str]) -> str:
-    scope = ' scope="col"' if found[1] == "th" else ""
-    aligned = {"right": ' class="num"', "center": ' class="center"'}.get(found[2] or "", "")
-    return f"<{found[1]}{scope}{aligned}>"
+    def _slot(self, element: str, html: str) -> str:
+        self._slots.append(html)
+        return f"<{element}>{len(self._slots) - 1}</{element}>"
 
 
-def _in_its_own_box(html: str, labels: Labels) -> str:
+def _cell(part: re.Match[str]) -> str:
+    scope = ' scope="col"' if part["kind"] == "th" else ""
+    aligned = {"right": ' class="num"', "center": ' class="center"'}.get(part["align"], "")
+    return f"<{part['kind']}{scope}{aligned}>"
+
+
+def _around_formulas(html: str) -> str:
+    """A formula on its own line is a block and cannot stand inside a paragraph."""
+    return PARAGRAPH.sub(_split, html) if "<ins>" in html else html
+
+
+def _split(paragraph: re.Match[str]) -> str:
+    words = FORMULA_SLOT.split(paragraph[1])
+    html, inside = f"<p>{words[0]}", _depth(words[0])
+    for number, after in zip(words[1::2], words[2::2], strict=True):
+        # Inside of bold words there is no way out of the paragraph.
+        html += f"<mark>{number}</mark>{after}" if inside else f"</p>\n<ins>{number}</ins>\n<p>{after}"
+        inside += _depth(after)
+    return f"{html}</p>".replace("<p></p>\n", "").replace("\n<p></p>", "")
+
+
+def _depth(html: str) -> int:
+    return len(OPENING.findall(html)) - len(CLOSING.findall(html))
+
+
+def _in_boxes(html: str, look: Look) -> str:
     """Wide tables scroll inside a region of their own."""
     if "<table>" not in html:
         return html
-    box = f'<div class="table-wrap" tabindex="0" role="region" aria-label="{escape(labels.table, quote=True)}"><table>'
+    label = escape(look.labels.table)
+    box = f'<div class="table-wrap" tabindex="0" role="region" aria-label="{label}"><table>'
     return html.replace("<table>", box).replace("</table>", "</table></div>")
-
-
-def _out_of_paragraphs(html: str) -> str:
-    """A formula on its own line is a block and cannot stand inside a paragraph."""
-    if '<div class="math-block">' not in html:
-        return html
-    split = MATH_BLOCK.sub(lambda found: f"</p>{found[0]}<p>", html) if html.startswith("<p>") else html
-    return re.sub(r"<p>\s*</p>", "", split)

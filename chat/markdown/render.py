@@ -1,39 +1,42 @@
 """A whole text at once."""
 
 import re
-from collections.abc import Iterable
 from html import escape, unescape
 
-from .blocks import Block, blocks_of
-from .labels import Labels
+from .blocks import TooDeep, blocks_of
+from .labels import Labels, Look
 from .polish import polish
-from .source import is_harmful, spare_money
+from .source import HIGHLIGHTED_LIMIT, is_harmful, repaired, spare_money
 
 TAGS = re.compile(r"<[^>]+>")
 
 
 def render(text: str, *, labels: Labels, prefix: str = "") -> str:
     """Safe HTML of a whole text; of one that is too large or too deep, the text as it is."""
+    text = repaired(text)
     if is_harmful(text):
         return as_written(text)
-    return join(polish(block.html, labels=labels, prefix=prefix) for block in blocks_of(spare_money(text)))
+    look = Look(labels, prefix, highlights=len(text) <= HIGHLIGHTED_LIMIT)
+    try:
+        blocks = blocks_of(spare_money(text))
+    except TooDeep:
+        return as_written(text)
+    return polish("".join(f"{block.html}\n" for block in blocks), look)
 
 
 def as_written(text: str) -> str:
     """The text without any Markdown."""
-    return f'<pre class="plain" tabindex="0">{escape(text)}</pre>' if text else ""
-
-
-def join(blocks: Iterable[str]) -> str:
-    """One block a line."""
-    return "".join(f"{block}\n" for block in blocks)
+    return f'<pre class="plain" tabindex="0">{escape(text, quote=False)}</pre>\n' if text else ""
 
 
 def plain(text: str, limit: int) -> str:
     """The words of a text's first lines without Markdown, at most ``limit`` characters; for titles."""
-    start: list[Block] = blocks_of(text[: 10 * limit])
-    words = " ".join(unescape(TAGS.sub("", block.html)).strip() for block in start[:3])
-    words = " ".join(words.split())
+    start = repaired(text[: 10 * limit])
+    try:
+        shown = "" if is_harmful(start) else " ".join(block.html for block in blocks_of(start)[:3])
+    except TooDeep:
+        shown = ""
+    words = " ".join(unescape(TAGS.sub("", shown)).split()) or " ".join(start.split())
     if len(words) <= limit:
         return words
     return words[:limit].rpartition(" ")[0].rstrip(" ,.;:，。；：") or words[:limit]

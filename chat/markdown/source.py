@@ -1,30 +1,63 @@
-"""What is done to the source before it is parsed: dollars that are money, quotes nested to do harm."""
+"""What is done to the source before it is parsed."""
 
 import re
 
-CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
+CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+CHINESE = re.compile(f"[{CJK}]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 MARK = re.compile(r"\\.|`+|\$", re.DOTALL)
-# A line that opens dozens of quotes or lists at once is an attack on the parser's and the reader's stack.
-NESTED = re.compile(r"^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){40}", re.MULTILINE)
-DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]{1,200}\]:[ \t]*\S[^\n]*$", re.MULTILINE)
-FORMULA_LIMIT = 1_000
-TEXT_LIMIT = 2_500_000
-CELL_LIMIT = 40_000
+DEFINITION = re.compile(r"^ {0,3}\[(?!\^)[^\]\n]{1,200}\]:[ \t]*\S[^\n]*$", re.MULTILINE)
+MATH = re.compile(r"\$|\\[(\[]")
+LIST_MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
+FORMULA_LENGTH = 1_000
+TEXT_LIMIT = 300_000  # code points; four novels' chapters, where answers have some thousand
+HIGHLIGHTED_LIMIT = 100_000  # of a text with code; 0.4 s of highlighting
+PIPES_LIMIT = 20_000
+MATH_LIMIT = 4_000
+NOTES_LIMIT = 1_000
+NESTING_LIMIT = 30
+
+
+def repaired(text: str) -> str:
+    """Half characters, which a model can send and no encoding can carry, are replaced one by one."""
+    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_harmful(text: str) -> bool:
-    """Too large or too deep to render in reasonable time; such text is shown as it is."""
-    return len(text) > TEXT_LIMIT or text.count("|") > CELL_LIMIT or bool(NESTED.search(text))
+    """Whether rendering would take unreasonably long; such text is shown as it is.
+
+    The limits are on what costs more than its length: cells of tables, formulas, notes, quotes in quotes.
+    """
+    return (
+        len(text) > TEXT_LIMIT
+        or text.count("|") > PIPES_LIMIT
+        or text.count("[^") > NOTES_LIMIT
+        or sum(1 for _ in MATH.finditer(text)) > MATH_LIMIT
+        or any(_opens_too_much(line) for line in text.split("\n"))
+    )
+
+
+def _opens_too_much(line: str) -> bool:
+    """Whether a line opens dozens of quotes or lists at once: the parser drops the deepest without a word."""
+    if len(line) <= NESTING_LIMIT or line.lstrip()[:1] not in "->*+0123456789":
+        return False
+    start = line[: 10 * NESTING_LIMIT].replace(">", "> ")
+    markers = 0
+    for word in start.split():
+        if word != ">" and not LIST_MARKER.fullmatch(word):
+            break
+        markers += 1
+    return markers > NESTING_LIMIT
 
 
 def definitions(text: str) -> str:
     """The lines that define reference links, so that a later part of the text can be rendered alone."""
-    return "\n".join(line for line in DEFINITION.findall(text) if not line.lstrip().startswith("[^"))
+    return "\n".join(DEFINITION.findall(text))
 
 
 def spare_money(text: str) -> str:
     """Escape dollars that only look like math: ``价格$5，公式$x^2$`` has one formula, not two."""
-    if "$" not in text or not CJK.search(text):
+    if "$" not in text or not CHINESE.search(text):
         return text
     spared = []
     at = 0
@@ -46,20 +79,20 @@ def spare_money(text: str) -> str:
 
 def _end_of_code(text: str, after: int, fence: str) -> int:
     closing = text.find(fence, after)
-    return len(text) if closing < 0 else closing + len(fence)
+    return after if closing < 0 else closing + len(fence)
 
 
 def _end_of_display(text: str, start: int) -> int:
     closing = text.find("$$", start + 2)
-    return len(text) if closing < 0 else closing + 2
+    return start + 2 if closing < 0 else closing + 2
 
 
 def _one_dollar(text: str, start: int) -> tuple[int, str]:
     """Where to go on after the dollar at ``start``, and what to write for what was passed."""
-    near = text[start + 1 : start + FORMULA_LIMIT].partition("\n")[0]
+    near = text[start + 1 : start + FORMULA_LENGTH].partition("\n")[0]
     closing = start + 1 + near.find("$")
     if closing == start:
         return start + 1, "$"
-    if CJK.search(text, start, closing):
+    if CHINESE.search(text, start, closing):
         return start + 1, "\\$"
     return closing + 1, text[start : closing + 1]

@@ -1,10 +1,14 @@
 """An answer that grows looks, at every moment and at its end, like the text it consists of."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.markdown import Frame, GrowingMarkdown, Labels, Snapshot, render
+
+from .dom import parsed, same
 
 LABELS = Labels()
 CORPORA = {
@@ -18,6 +22,9 @@ CORPORA = {
     "math": "$$\na\n$$\n\n\\[\nb\n\\]\n\n价格$5，公式$x^2$ \\(c\\)\n",
     "html": "<div>\nx\n</div>\n\ny <b>z</b>\n\n<!-- c -->\n\n<script>alert(1)</script>",
     "half fence": "````\n```\nnot closed\n``\n",
+    "quoted fence": "> ```py\n> x\n> ```\n> y\n\n1. ```\n   a\n   ```\n2. b\n\n    ```\n    c\n",
+    "odd fence": "```py`\n``` x\na\r\nb\0c\n````  \n\n\n~~~ a`b\n~~\n``` \n~~~~x\n~~~",
+    "bare code": "```\n\n\n\"a\" & 'b' <c>\n\t\n",
     "emoji": "👩‍👩‍👧 😀😀\n\n**😀**\n\n- 😀\n",
 }
 STABLE = set(CORPORA) - {"references", "footnotes"}
@@ -40,7 +47,7 @@ class Reader:
 
 def pieces(text: str, cuts: list[int]) -> list[str]:
     edges = [0, *sorted({cut % (len(text) + 1) for cut in cuts}), len(text)]
-    return [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(edges)]
 
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=60)
@@ -49,16 +56,54 @@ CUTS = st.lists(st.integers(0, 10_000), max_size=60)
 @pytest.mark.parametrize("name", CORPORA)
 @settings(max_examples=60, deadline=None)
 @given(cuts=CUTS)
-def test_frames_build_the_same_page(name, cuts):
+def test_frames_build_the_page_of_the_server(name, cuts):
     growing, reader = GrowingMarkdown(labels=LABELS), Reader()
     for piece in pieces(CORPORA[name], cuts):
         growing.append(piece)
-        frozen_before = reader.frozen
         reader.take(growing.flush())
-        assert reader.frozen.startswith(frozen_before)
         assert (reader.frozen, reader.open) == (growing.frozen_html, growing.open_html)
     reader.take(growing.finish())
     assert reader.frozen + reader.open == render(CORPORA[name], labels=LABELS)
+
+
+@pytest.mark.parametrize("name", CORPORA)
+@settings(max_examples=60, deadline=None)
+@given(cuts=CUTS)
+def test_closed_blocks_never_change(name, cuts):
+    growing, frozen = GrowingMarkdown(labels=LABELS), ""
+    for piece in pieces(CORPORA[name], cuts):
+        growing.append(piece)
+        growing.flush()
+        assert growing.frozen_html.startswith(frozen)
+        frozen = growing.frozen_html
+
+
+@pytest.mark.parametrize("name", CORPORA)
+@settings(max_examples=20, deadline=None)
+@given(cuts=CUTS)
+def test_closed_blocks_are_whole_elements(name, cuts):
+    growing = GrowingMarkdown(labels=LABELS)
+    for piece in pieces(CORPORA[name], cuts):
+        growing.append(piece)
+        growing.flush()
+        apart = parsed(growing.frozen_html)
+        apart.extend(parsed(growing.open_html))
+        assert same(apart, parsed(growing.frozen_html + growing.open_html))
+        assert growing.frozen_count == len(parsed(growing.frozen_html))
+
+
+@pytest.mark.parametrize("name", sorted(STABLE))
+@settings(max_examples=60, deadline=None)
+@given(cuts=CUTS)
+def test_who_comes_late_sees_the_same(name, cuts):
+    growing, text = GrowingMarkdown(labels=LABELS), ""
+    for piece in pieces(CORPORA[name], cuts):
+        text += piece
+        growing.append(piece)
+        growing.flush()
+        late = GrowingMarkdown(labels=LABELS, text=text)
+        late.flush()
+        assert growing.frozen_html + growing.open_html == late.frozen_html + late.open_html
 
 
 @pytest.mark.parametrize("name", sorted(STABLE))
@@ -116,3 +161,68 @@ def test_any_text_can_be_rendered_while_it_grows(text):
     growing.finish()
 
     assert growing.frozen_html + growing.open_html == render(text, labels=LABELS)
+
+
+def test_code_that_grows_is_sent_once():
+    growing, sent = GrowingMarkdown(labels=LABELS, text="Look:\n\n```python\n"), 0
+    growing.flush()
+    for _ in range(1_000):
+        growing.append("print('tea')\n")
+        sent += len(growing.flush().html)
+
+    assert sent < 1_000 * 80
+
+
+def test_half_a_character_never_leaves_the_server():
+    growing, reader = GrowingMarkdown(labels=LABELS), Reader()
+    for piece in ("\N{TEACUP WITHOUT HANDLE}\N{GREEN HEART}", "\ud83d", "\ude00", "\N{BLUE HEART}"):
+        growing.append(piece)
+        reader.take(growing.flush())
+
+    assert reader.open == "<p>\N{TEACUP WITHOUT HANDLE}\N{GREEN HEART}\ufffd\ufffd\N{BLUE HEART}</p>\n"
+
+
+def test_a_frame_keeps_whole_characters():
+    growing = GrowingMarkdown(labels=LABELS, text="\N{GREEN HEART}")
+    growing.flush()
+    growing.append("\n===")
+    frame = growing.flush()
+
+    assert frame.keep == len("<")
+    assert frame.html == "h3>\N{GREEN HEART}</h3>\n"
+
+
+def test_a_late_address_replaces_the_page():
+    growing = GrowingMarkdown(labels=LABELS, text="See [tea].\n\nMore.\n\nEven more.\n")
+    growing.flush()
+    assert growing.frozen_count == 2
+
+    growing.append("\n[tea]: https://tea.example")
+    growing.flush()
+
+    assert growing.finish() == Snapshot(render(growing_text(), labels=LABELS), len(growing_text()))
+
+
+def growing_text() -> str:
+    return "See [tea].\n\nMore.\n\nEven more.\n\n[tea]: https://tea.example"
+
+
+def test_an_address_from_a_closed_block_still_counts():
+    growing = GrowingMarkdown(labels=LABELS, text="[tea]: https://tea.example\n\nFirst.\n\nSecond, see [tea].")
+    growing.flush()
+    growing.append("\n\nThird, see [tea].\n")
+    growing.flush()
+
+    assert growing.open_html.count('href="https://tea.example"') == 1
+    assert growing.finish() is None
+
+
+def test_finishing_reads_what_was_not_flushed():
+    growing, reader = GrowingMarkdown(labels=LABELS, text="One"), Reader()
+    reader.take(growing.flush())
+    growing.append(" two")
+    frame = growing.finish()
+    reader.take(frame)
+
+    assert (frame.start, frame.end) == (3, 7)
+    assert reader.open == "<p>One two</p>\n"
