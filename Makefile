@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN = .venv/bin
+# A company may sign its traffic with a certificate of its own.
+export UV_SYSTEM_CERTS ?= true
 TEMPLATES = $(shell find templates -name '*.html')
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
 	--generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml
@@ -34,7 +36,7 @@ messages: tools
 	$(BIN)/python manage.py makemessages --locale zh_Hans --no-location --no-obsolete --ignore '.venv/*' --ignore 'var/*'
 	$(BIN)/python manage.py makemessages --locale zh_Hans --domain djangojs --no-location --no-obsolete \
 		--ignore '.venv/*' --ignore 'var/*'
-	$(BIN)/python manage.py compilemessages --locale zh_Hans
+	$(BIN)/python manage.py compilemessages --locale zh_Hans --ignore .venv
 
 tools:
 	@$(PYTHON) -m webui.bootstrap requirements-check.lock
