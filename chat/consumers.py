@@ -71,13 +71,12 @@ class PageConsumer(AsyncWebsocketConsumer):
         self.viewer.forget()
         if message.get("lang") in dict(settings.LANGUAGES):
             self.viewer.language = message["lang"]
-        self._join(hub.person_topic(self.user.pk))
         wanted = _uuid(message.get("watch"))
-        if wanted is None:
-            return
         # First listen, then read: what happens in between is told twice rather than never.
-        self._join(hub.conversation_topic(wanted))
-        since = await read_db(read_for, self.user, wanted, message.get("seen"), self.viewer.language)
+        self._join(hub.person_topic(self.user.pk))
+        if wanted:
+            self._join(hub.conversation_topic(wanted))
+        since = await read_db(read_for, self.user, wanted, message, self.viewer.language)
         if since is None:
             self._leave_all()
             await self.close(code=live.CLOSE_GONE)
@@ -85,7 +84,7 @@ class PageConsumer(AsyncWebsocketConsumer):
         self._conversation = wanted
         for part in since:
             self.viewer.tell(part)
-        for answer in hub.answers_in(wanted):
+        for answer in hub.answers_in(wanted) if wanted else []:
             self.viewer.start_over(answer)
 
     def _start_over(self, run: object) -> None:
@@ -136,16 +135,16 @@ class Budget:
         return self._left >= 0
 
 
-def read_for(user: User, conversation: UUID, seen: object, language: str) -> list[str] | None:
-    """What a page that shows version ``seen`` has to be told; None when it may not see the conversation."""
-    found = Conversation.objects.visible_to(user).filter(pk=conversation).first()
-    if found is None:
-        return None
+def read_for(user: User, conversation: UUID | None, page: dict[str, Any], language: str) -> list[str] | None:
+    """What a page has to be told that shows the versions ``seen`` and ``list``; None when it may not look."""
     with translation.override(language):
-        if str(found.version) != str(seen):
-            return [compact(live.thread_message(conversation))]
-        run = found.runs.live().first()
-        return [compact(live.answer_message(run.answer_id))] if run else []
+        told = live.list_messages(user, page.get("list"))
+        if conversation:
+            found = Conversation.objects.visible_to(user).filter(pk=conversation).first()
+            if found is None:
+                return None
+            told += live.conversation_messages(found, page.get("seen"))
+        return [compact(message) for message in told]
 
 
 def _parsed(text: str | None) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ page plus what it was told equals a fresh page. To a page (JSON):
 ``{"r": run, "t": track, "snap": {"f": frozen, "o": open}, "n": to}``   a live answer as a whole
 ``{"go": url}``                       leave this page
 
-From a page: ``{"watch": conversation or null, "lang", "seen": version}``, ``{"ack": characters}``,
+From a page: ``{"watch": conversation or null, "lang", "seen": version, "list": stamp}``, ``{"ack": characters}``,
 ``{"resync": run}``. Nothing is written over the socket.
 """
 
@@ -110,11 +110,25 @@ def after_deleting(conversation: UUID) -> str:
 def list_changed(person: int) -> None:
     """The person's list of conversations reads differently."""
     owner = User.objects.get(pk=person)
+    _tell(hub.person_topic(person), lambda: _list_message(sidebar.first_rows(owner)))
 
-    def render() -> dict[str, object]:
-        return {"part": render_to_string("chat/live/sidebar.html", {"sidebar": sidebar.first_rows(owner)})}
 
-    _tell(hub.person_topic(person), render)
+def list_messages(person: User, seen: object) -> list[dict[str, object]]:
+    """For a page that shows the list with stamp ``seen``: nothing, or the list."""
+    rows = sidebar.first_rows(person)
+    return [] if rows.stamp == seen else [_list_message(rows)]
+
+
+def conversation_messages(conversation: Conversation, seen: object) -> list[dict[str, object]]:
+    """For a page that shows version ``seen``: the thread when that is old, else how a live answer stands."""
+    if str(conversation.version) != str(seen):
+        return [thread_message(conversation.pk)]
+    run = conversation.runs.live().first()
+    return [answer_message(run.answer_id)] if run else []
+
+
+def _list_message(rows: sidebar.Sidebar) -> dict[str, object]:
+    return {"part": render_to_string("chat/live/sidebar.html", {"sidebar": rows})}
 
 
 def _tell(topic: hub.Topic, render: Callable[[], dict[str, object]]) -> None:

@@ -131,7 +131,7 @@ def go_on(*, answer: Message, asker: User, automatic: bool = False) -> Run:
         automatic=automatic,
     )
     kept = {"thinking": answer.thinking if answer.text else ""}
-    stats = {**answer.stats, "continued": True}
+    stats = {**answer.stats, "continued": True, **({"resumed": True} if automatic else {})}
     Message.objects.filter(pk=answer.pk).update(state=State.QUEUED, error="", error_detail="", stats=stats, **kept)
     _touch(answer.conversation)
     _tell(partial(live.answer_changed, answer.pk))

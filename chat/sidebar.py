@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from hashlib import blake2s
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
@@ -36,6 +37,11 @@ class Sidebar:
 
     groups: list[Group]
     more: str | None
+
+    @property
+    def stamp(self) -> str:
+        """Differs when what is shown differs."""
+        return blake2s(repr(self.groups).encode(), digest_size=8).hexdigest()
 
 
 def first_rows(person: User) -> Sidebar:

@@ -73,7 +73,7 @@ class Turn:
     thinking_open_html: str = ""
     at_offset: int = 0
     thinking_at: int = 0
-    continued: bool = False
+    resumed: bool = False
     can_continue: bool = False
     is_last: bool = False
 
@@ -159,7 +159,7 @@ def _turn(message: Message, run: Run | None, tree: Tree, last: UUID | None) -> T
         practice=message.practice,
         versions=tree.versions_of(message.pk),
         is_last=message.pk == last,
-        continued=bool(message.stats.get("continued")),
+        resumed=bool(message.stats.get("resumed")),
         **{"state": message.state, "host": message.host, **grown},
     )
 

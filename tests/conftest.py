@@ -4,7 +4,9 @@ import uuid
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import global_settings
 from django.db import connections
+from django.test import override_settings
 from django.utils import timezone
 
 from chat.models import Conversation, Message
@@ -16,6 +18,14 @@ from webui.inference.models import Host, InstalledModel
 from webui.practice import PracticeHost
 
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_static_files():
+    """Names without hashes: only a serving process collects the files."""
+    plain = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+    with override_settings(STORAGES={**global_settings.STORAGES, **plain}):
+        yield
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ class Page:
             self._swap(told["part"])
         if "m" in told:
             self.element(f"m-{told['m']}").set("data-state", told["state"])
-            if stream := self.find(f"answer-{told['m']}"):
-                _set(stream, "lang", told["lang"])
+            stream = self.element(f"answer-{told['m']}")
+            _set(stream, "lang", told["lang"])
+            _set(stream, "data-run", told["run"] or "")
 
     def element(self, id_: str) -> ET.Element:
         found = self.find(id_)

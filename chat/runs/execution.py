@@ -233,6 +233,7 @@ class Clock:
             "thought_s": self.thought_s or before.get("thought_s"),
             "done_reason": last.done_reason if last else None,
             "continued": before.get("continued"),
+            "resumed": before.get("resumed"),
         }
         return {name: value for name, value in known.items() if value is not None}
 

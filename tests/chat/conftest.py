@@ -6,10 +6,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import AsyncClient
 from django.urls import reverse
 
+from chat import hub
+from chat.consumers import read_for
+from chat.viewer import Viewer
 from tests.pages import Page
+
+LIVE = {"queued", "loading", "reading", "thinking", "writing"}
 
 
 class Watcher:
@@ -40,7 +46,7 @@ class Watcher:
     async def until_state(self, message, *states: str) -> None:
         def reached(page: Page) -> bool:
             article = page.find(f"m-{message}")
-            return article is not None and article.get("data-state") in states
+            return article is not None and article.get("data-state") in states and _agrees(page, article)
 
         await self.until(reached)
 
@@ -51,21 +57,25 @@ class Watcher:
             assert self.page.shown(part) == fresh.shown(part)
 
 
+def _agrees(page: Page, article) -> bool:
+    """The list of conversations is told of an ending last."""
+    return article.get("data-state") in LIVE or "Answer in progress" not in page.shown("side-list")
+
+
 @pytest.fixture
-def signed_in(async_client):
+async def signed_in(async_client):
     async def sign_in(user) -> AsyncClient:
         await async_client.aforce_login(user)
         return async_client
 
-    return sign_in
+    yield sign_in
+    # Views and services ran on the thread of synchronous code; its connection would outlive the test database.
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture
 def watching(signed_in):
     """``async with watching(conversation, user) as watcher``: an open page that follows the conversation."""
-    from chat import hub
-    from chat.consumers import read_for
-    from chat.viewer import Viewer
 
     @asynccontextmanager
     async def watch(conversation, user, *, language="en"):
@@ -75,7 +85,10 @@ def watching(signed_in):
         topics = [hub.conversation_topic(conversation.pk), hub.person_topic(user.pk)]
         for topic in topics:
             hub.join(viewer, topic)
-        seen = watcher.page.element("thread").get("data-stamp")
+        seen = {
+            "seen": watcher.page.element("thread").get("data-stamp"),
+            "list": watcher.page.element("side-list").get("data-stamp"),
+        }
         for part in await sync_to_async(read_for)(user, conversation.pk, seen, language) or []:
             viewer.tell(part)
         for answer in hub.answers_in(conversation.pk):

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from chat import services
+from chat import hub, services
 from chat.models import Message, Run, State
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,9 +85,8 @@ async def test_going_on_after_a_stop(driver, practice, watching, act, conversati
         await watcher.until_state(asked.pk, "writing")
         await act(services.stop, conversation=conversation)
         await watcher.until_state(asked.pk, "stopped")
-        await act(services.go_on, answer=await newest_answer(conversation), asker=alice)
-        await watcher.until_state(asked.pk, "writing")
         practice.release()
+        await act(services.go_on, answer=await newest_answer(conversation), asker=alice)
         await watcher.until_state(asked.pk, "done")
 
         await watcher.same_as_reload()
@@ -138,6 +137,4 @@ async def run_state(conversation, state) -> None:
 
 @pytest.fixture
 async def loop_of_the_test():
-    from chat import hub
-
     hub.open_on(asyncio.get_running_loop())

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from django.utils import timezone
 
 from chat import services
 from chat.models import Conversation, Draft, Run, State
@@ -25,8 +26,6 @@ def ask(conversation, alice):
 
 def end(run, state=State.DONE, text="Because."):
     """As if the run had ended."""
-    from django.utils import timezone
-
     Run.objects.filter(pk=run.pk).update(state=state, ended_at=timezone.now())
     run.answer.state, run.answer.text = state, text
     run.answer.save()

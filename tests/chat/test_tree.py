@@ -1,6 +1,7 @@
 """Branches and versions."""
 
 import pytest
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from chat.tree import Tree, Versions
@@ -50,10 +51,10 @@ def test_the_newest_leaf_follows_the_newest_versions(conversation, answer, grow)
 
 
 def test_a_tree_costs_one_query_however_large(conversation, answer, grow, db):
-    from django.db import connection
-
     grow(answer, *["message"] * 30)
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
         Tree(conversation.pk)
 
     assert len(queries) == 1

@@ -160,7 +160,9 @@ def answer_in(database: psycopg.Connection, conversation: str) -> tuple[str, str
     ).fetchone()
 
 
-async def until_state(database: psycopg.Connection, conversation: str, *states: str, within_s: float = PATIENCE_S) -> str:
+async def until_state(
+    database: psycopg.Connection, conversation: str, *states: str, within_s: float = PATIENCE_S
+) -> str:
     """Wait until the newest answer is in one of the states; its text."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.faults.portal import Portal, answer_in, free_port, until_state, until_text
+from tests.faults.portal import Portal, Visitor, answer_in, free_port, until_state, until_text
 
 pytestmark = [pytest.mark.server]
 
@@ -14,8 +14,6 @@ pytestmark = [pytest.mark.server]
 async def test_a_host_that_refuses_connections_is_named_within_a_second(data, assert_consistent):
     portal = await Portal(data, f"http://127.0.0.1:{free_port()}").ready()
     try:
-        from tests.faults.portal import Visitor
-
         alice = await Visitor(portal).sign_in()
         with portal.database() as database:
             database.execute(
@@ -86,9 +84,7 @@ async def test_a_question_sent_five_times_at_once_is_asked_once(portal, alice, d
     answers = await asyncio.gather(*(alice.http.post(f"/c/{opened}/ask/", data=fields) for _ in range(5)))
 
     assert {answer.status_code for answer in answers} == {302}
-    asked = database.execute(
-        "select count(*) from chat_message where conversation_id = %s and role = 'user'", [opened]
-    )
+    asked = database.execute("select count(*) from chat_message where conversation_id = %s and role = 'user'", [opened])
     assert asked.fetchone() == (2,)
     await until_state(database, opened, "done")
     assert_consistent(portal)
@@ -136,9 +132,7 @@ async def test_stop_while_in_line_leaves_the_line(portal, practice, alice, datab
     assert_consistent(portal)
 
 
-async def test_closing_every_page_changes_nothing_for_the_answer(
-    portal, practice, alice, database, assert_consistent
-):
+async def test_closing_every_page_changes_nothing_for_the_answer(portal, practice, alice, database, assert_consistent):
     practice.speed = 200
     conversation = await alice.start("SECRET-WORD count to 100", "practice-counting")
     async with alice.socket(conversation) as socket:

@@ -1,0 +1,153 @@
+"""Text made to keep a server busy is rendered within a second, or shown as it was written."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.markdown import GrowingMarkdown, Labels, plain, render
+from chat.markdown.source import TEXT_LIMIT
+
+from .dom import text_of
+
+LABELS = Labels()
+MEGABYTE = 1_000_000
+PATIENCE_S = 1.0
+WIDE_TABLE = "|a" * 2000 + "|\n" + "|-" * 2000 + "|\n" + ("|b" * 2000 + "|\n") * 200
+HARMFUL = {
+    # Nested
+    "quotes": ">" * MEGABYTE,
+    "quotes with spaces": "> " * (MEGABYTE // 2),
+    "lists": "- " * (MEGABYTE // 2),
+    "numbered lists": "1. " * (MEGABYTE // 3),
+    "lists in lists": "".join("  " * level + "- a\n" for level in range(1_000)),
+    "quotes in quotes": "".join("> " * level + "a\n\n" for level in range(1_000)),
+    "bold in bold": "*" * (MEGABYTE // 2) + "a" + "*" * (MEGABYTE // 2),
+    "emphasis in emphasis": "*a " * (MEGABYTE // 6) + "a*" * (MEGABYTE // 6),
+    "brackets": "[" * MEGABYTE,
+    "pictures": "![[" * (MEGABYTE // 3),
+    "links": "[a](b" * (MEGABYTE // 5),
+    "parentheses": "[a](" + "(" * MEGABYTE,
+    # Never closed
+    "emphasis": "*a _b " * (MEGABYTE // 6),
+    "strikes": "~~a ~b " * (MEGABYTE // 7),
+    "code spans": "".join("`" * length + " " for length in range(1_400)),
+    "tags": "<a " * (MEGABYTE // 3),
+    "comments": "<!--" * (MEGABYTE // 4),
+    "inline formulas": "\\(" * (MEGABYTE // 2),
+    "display formulas": "\\[" * (MEGABYTE // 2),
+    "titles": '[a](b "' * (MEGABYTE // 7),
+    # Many
+    "wide table": WIDE_TABLE,
+    "long table": "|a|b|\n|-|-|\n" + "|1|2|\n" * (MEGABYTE // 6),
+    "empty cells": "|" + "a|" * 9_000 + "\n|" + "-|" * 9_000 + "\n" + "|\n" * 100_000,
+    "paragraphs": "a\n\n" * (MEGABYTE // 3),
+    "headings": "# a\n" * (MEGABYTE // 4),
+    "dollars": "$x" * (MEGABYTE // 2),
+    "money": "$茶" * (MEGABYTE // 2),
+    "formulas": "".join(f"$x_{{{number}}}$ " for number in range(MEGABYTE // 11)),
+    "notes": "[^1]: a\n\n" + "[^1]" * (MEGABYTE // 4),
+    "definitions": "".join(f"[a{number}]: b\n" for number in range(MEGABYTE // 12)),
+    "references": "[a]: http://b\n\n" + "[a]" * (MEGABYTE // 3),
+    "addresses": "http://a.b " * (MEGABYTE // 11),
+    "addresses in Chinese": "https://a.b/茶" * (MEGABYTE // 13),
+    "code blocks": "```python\nx = 1\n```\n\n" * (MEGABYTE // 22),
+    "one code block": "```python\n" + "a = 'x' # c\n" * (MEGABYTE // 12),
+    "one formula": "$$" + "x+" * (MEGABYTE // 2) + "$$",
+    "braces": "$" + "{" * 2_000 + "x" + "}" * 2_000 + "$",
+    "escapes": "\\" * MEGABYTE,
+    "entities": "&amp;" * (MEGABYTE // 5),
+    "lines": "\n" * MEGABYTE,
+}
+
+
+@pytest.mark.parametrize("size", [MEGABYTE, TEXT_LIMIT, TEXT_LIMIT // 10])
+@pytest.mark.parametrize("name", HARMFUL)
+def test_harmful_text_takes_no_time(name, size):
+    began = time.process_time()
+    render(HARMFUL[name][:size], labels=LABELS)
+
+    assert time.process_time() - began < PATIENCE_S
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_a_harmful_title_takes_no_time(name):
+    began = time.process_time()
+    title = plain(HARMFUL[name], 60)
+
+    assert len(title) <= 60
+    assert time.process_time() - began < PATIENCE_S / 10
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_harmful_text_that_grows_takes_no_time(name):
+    growing, text = GrowingMarkdown(labels=LABELS), HARMFUL[name][: TEXT_LIMIT // 3]
+    growing.append(text[:-100])
+    growing.flush()
+    growing.append(text[-100:])
+    began = time.process_time()
+    growing.flush()
+
+    assert time.process_time() - began < PATIENCE_S
+
+
+@pytest.mark.parametrize("name", ["quotes", "lists", "numbered lists", "lists in lists"])
+def test_nothing_that_is_nested_too_deep_gets_lost(name):
+    text = HARMFUL[name][: TEXT_LIMIT // 10]
+
+    assert text_of(render(text, labels=LABELS)).rstrip("\n") == text.rstrip("\n")
+
+
+def test_what_is_too_long_is_shown_as_it_was_written():
+    text = "<b>**tea**</b> & more\n" * 10_000
+
+    assert text_of(render(text, labels=LABELS)) == f"{text}\n"
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(st.characters(codec=None), max_size=200))
+def test_no_text_is_refused(text):
+    assert isinstance(render(text, labels=LABELS), str)
+    assert len(plain(text, 20)) <= 20
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *r"\{}[]()^_&$%#~ 1xα茶<>'|!",
+                r"\frac",
+                r"\left",
+                r"\right",
+                r"\text{",
+                r"\sum",
+                r"\begin{aligned}",
+                r"\end{aligned}",
+                r"\begin{array}{c|c}",
+                r"\end{array}",
+                r"\\",
+                r"\sqrt",
+                r"\limits",
+                r"\hspace{",
+                r"\color{",
+                r"\genfrac",
+                r"\middle",
+                r"\hline",
+                r"\substack",
+                r"\overset",
+                r"\tag",
+                r"\not",
+                r"\rule",
+                r"\def",
+                r"\unicode",
+            ]
+        ),
+        max_size=12,
+    )
+)
+def test_no_formula_is_refused(parts):
+    formula = "".join(parts)
+
+    assert isinstance(render(f"\\({formula}\\) and $$\n{formula}\n$$", labels=LABELS), str)
