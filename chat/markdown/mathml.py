@@ -9,6 +9,8 @@ import nh3
 from latex2mathml import exceptions
 from latex2mathml.converter import convert
 
+from .source import WORDS_IN_MATH
+
 Style = Literal["inline", "display"]
 
 ELEMENTS = (
@@ -38,10 +40,11 @@ ALLOW_LIST = nh3.Cleaner(tags=ELEMENTS, attributes=ATTRIBUTES, link_rel=None)
 ENVIRONMENT = re.compile(r"\\(begin|end)\{(aligned|alignedat|gathered|gather\*?|dcases)\}")
 KNOWN_AS = {"aligned": "split", "alignedat": "split", "dcases": "cases"}
 # Inside of words the converter writes < and & into its markup as they are; these stand in for them.
-WORDS = re.compile(r"\\(?:text\w*|mbox)\s*\{[^{}]*\}")
 STAND_IN = str.maketrans("<>&", "\ue0f0\ue0f1\ue0f2")
 STOOD_FOR = {0xE0F0: "&lt;", 0xE0F1: "&gt;", 0xE0F2: "&amp;"}
 BARE_AMPERSAND = re.compile(r"&(?!#x[0-9A-Fa-f]+;)")
+# A formula that defines commands can grow without end.
+DEFINING = re.compile(r"\\(?:def|(?:re)?newcommand|newenvironment|DeclareMathOperator)\b")
 LENGTH_LIMIT = 5_000
 BRACES_LIMIT = 200
 # The converter's errors share no base class, and odd input makes it stumble in its own code too.
@@ -61,7 +64,7 @@ FAILURES: tuple[type[Exception], ...] = (
 def math(html_latex: str, style: Style) -> str:
     """MathML for LaTeX (HTML-escaped); the escaped source when it is not LaTeX that can be converted."""
     latex = unescape(html_latex).strip()
-    if not latex or len(latex) > LENGTH_LIMIT or latex.count("{") > BRACES_LIMIT:
+    if not latex or _is_harmful(latex):
         return _as_written(latex)
     try:
         raw = convert(_understandable(latex), display="block" if style == "display" else "inline")
@@ -70,9 +73,13 @@ def math(html_latex: str, style: Style) -> str:
     return ALLOW_LIST.clean(_well_formed(raw))
 
 
+def _is_harmful(latex: str) -> bool:
+    return len(latex) > LENGTH_LIMIT or latex.count("{") > BRACES_LIMIT or bool(DEFINING.search(latex))
+
+
 def _understandable(latex: str) -> str:
     renamed = ENVIRONMENT.sub(lambda m: rf"\{m[1]}{{{KNOWN_AS.get(m[2], 'matrix')}}}", latex)
-    return WORDS.sub(lambda m: m[0].translate(STAND_IN), renamed)
+    return WORDS_IN_MATH.sub(lambda m: m[0].translate(STAND_IN), renamed)
 
 
 def _well_formed(raw: str) -> str:

@@ -7,6 +7,7 @@ passed the rest: they are escaped by us, and the list for prose stays short.
 
 import re
 from html import escape
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
 import nh3
@@ -55,7 +56,7 @@ PART = re.compile(
 PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 OPENING, CLOSING = re.compile(r"<(?!/|br\b)"), re.compile(r"</")
 SLOT = re.compile(r"<(mark|ins)>(\d+)</\1>")
-FORMULA_SLOT = re.compile(r"\s*(?:<br>)?\s*<ins>(\d+)</ins>\s*(?:<br>)?\s*")
+FORMULA_SLOT = re.compile(r"<ins>(\d+)</ins>")
 
 
 def polish(html: str, look: Look, *, is_open: bool = False) -> str:
@@ -124,12 +125,20 @@ def _around_formulas(html: str) -> str:
 
 def _split(paragraph: re.Match[str]) -> str:
     words = FORMULA_SLOT.split(paragraph[1])
-    html, inside = f"<p>{words[0]}", _depth(words[0])
+    pieces, inside = [words[0]], _depth(words[0])
     for number, after in zip(words[1::2], words[2::2], strict=True):
-        # Inside of bold words there is no way out of the paragraph.
-        html += f"<mark>{number}</mark>{after}" if inside else f"</p>\n<ins>{number}</ins>\n<p>{after}"
+        if inside:  # of bold words: there is no way out of the paragraph
+            pieces[-1] += f"<mark>{number}</mark>{after}"
+        else:
+            pieces += [number, after]
         inside += _depth(after)
-    return f"{html}</p>".replace("<p></p>\n", "").replace("\n<p></p>", "")
+    paragraphs = [f"<p>{text}</p>\n" if (text := _trimmed(piece)) else "" for piece in pieces[::2]]
+    formulas = [f"<ins>{number}</ins>\n" for number in pieces[1::2]]
+    return "".join(chain(*zip_longest(paragraphs, formulas, fillvalue=""))).rstrip("\n")
+
+
+def _trimmed(html: str) -> str:
+    return html.strip().removeprefix("<br>").removesuffix("<br>").strip()
 
 
 def _depth(html: str) -> int:

@@ -8,6 +8,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 MARK = re.compile(r"\\.|`+|\$", re.DOTALL)
 DEFINITION = re.compile(r"^ {0,3}\[(?!\^)[^\]\n]{1,200}\]:[ \t]*\S[^\n]*$", re.MULTILINE)
 MATH = re.compile(r"\$|\\[(\[]")
+WORDS_IN_MATH = re.compile(r"\\(?:text\w*|mbox|mathrm)\s*\{[^{}]*\}")
 LIST_MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
 FORMULA_LENGTH = 1_000
 TEXT_LIMIT = 200_000  # code points; some 50,000 tokens
@@ -93,6 +94,6 @@ def _one_dollar(text: str, start: int) -> tuple[int, str]:
     closing = start + 1 + near.find("$")
     if closing == start:
         return start + 1, "$"
-    if CHINESE.search(text, start, closing):
+    if CHINESE.search(WORDS_IN_MATH.sub("", text[start:closing])):
         return start + 1, "\\$"
     return closing + 1, text[start : closing + 1]

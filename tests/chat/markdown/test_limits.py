@@ -56,6 +56,7 @@ HARMFUL = {
     "one code block": "```python\n" + "a = 'x' # c\n" * (MEGABYTE // 12),
     "one formula": "$$" + "x+" * (MEGABYTE // 2) + "$$",
     "braces": "$" + "{" * 2_000 + "x" + "}" * 2_000 + "$",
+    "commands of their own": r"$\def\a{" + "x" * 2_000 + "}" + r"\a" * 90 + "$",
     "escapes": "\\" * MEGABYTE,
     "entities": "&amp;" * (MEGABYTE // 5),
     "lines": "\n" * MEGABYTE,
