@@ -68,7 +68,6 @@ class PageConsumer(AsyncWebsocketConsumer):
 
     async def _watch(self, message: dict[str, Any]) -> None:
         self._leave_all()
-        self.viewer.forget()
         if message.get("lang") in dict(settings.LANGUAGES):
             self.viewer.language = message["lang"]
         wanted = _uuid(message.get("watch"))
@@ -76,16 +75,11 @@ class PageConsumer(AsyncWebsocketConsumer):
         self._join(hub.person_topic(self.user.pk))
         if wanted:
             self._join(hub.conversation_topic(wanted))
-        since = await read_db(read_for, self.user, wanted, message, self.viewer.language)
-        if since is None:
+        if await bring_up_to_date(self.viewer, self.user, wanted, message):
+            self._conversation = wanted
+        else:
             self._leave_all()
             await self.close(code=live.CLOSE_GONE)
-            return
-        self._conversation = wanted
-        for part in since:
-            self.viewer.tell(part)
-        for answer in hub.answers_in(wanted) if wanted else []:
-            self.viewer.start_over(answer)
 
     def _start_over(self, run: object) -> None:
         answer = hub.answer_of(_uuid(run) or UUID(int=0))
@@ -135,8 +129,24 @@ class Budget:
         return self._left >= 0
 
 
-def read_for(user: User, conversation: UUID | None, page: dict[str, Any], language: str) -> list[str] | None:
-    """What a page has to be told that shows the versions ``seen`` and ``list``; None when it may not look."""
+async def bring_up_to_date(viewer: Viewer, user: User, conversation: UUID | None, page: dict[str, Any]) -> bool:
+    """Tell a page that has just joined what it missed; False when it may not look at the conversation."""
+    while True:
+        viewer.forget()
+        tellings = viewer.tellings
+        missed = await read_db(_missed, user, conversation, page, viewer.language)
+        # What was told while we read is in no known order with what we read: then read again.
+        if viewer.tellings == tellings:
+            break
+    for part in missed or []:
+        viewer.tell(part)
+    for answer in hub.answers_in(conversation) if conversation and missed is not None else []:
+        viewer.start_over(answer)
+    return missed is not None
+
+
+def _missed(user: User, conversation: UUID | None, page: dict[str, Any], language: str) -> list[str] | None:
+    """Messages for a page that shows the versions ``seen`` and ``list``; None when it may not look."""
     with translation.override(language):
         told = live.list_messages(user, page.get("list"))
         if conversation:

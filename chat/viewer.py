@@ -27,6 +27,7 @@ class Viewer:
 
     def __init__(self, *, language: str, send: Callable[[str], Awaitable[None]]) -> None:
         self.language = language
+        self.tellings = 0  # how often it was told something, growth aside
         self._send = send
         self._outbox: deque[str | GrowingAnswer] = deque()
         self._positions: dict[UUID, list[int]] = {}
@@ -36,6 +37,7 @@ class Viewer:
 
     def tell(self, message: str) -> None:
         """Send this after everything before it."""
+        self.tellings += 1
         self._outbox.append(message)
         self._wake.set()
 

@@ -32,7 +32,7 @@ def figure(html_code: str, language: str, labels: Labels, *, highlights: bool) -
     )
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=256)
 def highlighted(html_code: str, language: str) -> str:
     """Code (HTML-escaped, and so returned) with spans of Pygments' short classes, or as it was."""
     lexer = _lexer(language.lower())

@@ -41,16 +41,18 @@ ALLOW_LIST = nh3.Cleaner(
 
 # The outer group of each alternative closes last, so it is the match's ``lastgroup``.
 PART = re.compile(
-    r'(?P<code><pre><code(?: class="language-(?P<language>[^"]*)")?>(?P<source>[^<]*)</code></pre>)'
-    r'|(?P<math><span data-math-style="(?P<style>inline|display)">(?P<latex>[^<]*)</span>)'
-    r'|(?P<mark><a href="#(?P<to>[^"]*)" id="(?P<id>fnref-[^"]*)"[^>]*>)'
-    r'|(?P<back><a href="#(?P<from>[^"]*)" class="footnote-backref"[^>]*>)'
-    r'|(?P<link><a href="(?P<href>[^"]*)"[^>]*>(?P<words>.*?)</a>)'
-    r'|(?P<picture><img src="(?P<src>[^"]*)" alt="(?P<alt>[^"]*)"[^>]*>)'
-    r'|(?P<note><li id="(?P<number>fn-[^"]*)">)'
-    r"|(?P<heading><(?P<ends>/?)h(?P<level>[1-6])>)"
-    r'|(?P<task><input type="checkbox"(?P<done> checked="")? disabled="" />)'
-    r'|(?P<cell><(?P<kind>t[hd])(?: align="(?P<align>left|center|right)")?>)',
+    "<(?:"
+    r'(?P<code>pre><code(?: class="language-(?P<language>[^"]*)")?>(?P<source>[^<]*)</code></pre>)'
+    r'|(?P<math>span data-math-style="(?P<style>inline|display)">(?P<latex>[^<]*)</span>)'
+    r'|(?P<mark>a href="#(?P<to>[^"]*)" id="(?P<id>fnref-[^"]*)"[^>]*>)'
+    r'|(?P<back>a href="#(?P<from>[^"]*)" class="footnote-backref"[^>]*>)'
+    r'|(?P<link>a href="(?P<href>[^"]*)"[^>]*>(?P<words>.*?)</a>)'
+    r'|(?P<picture>img src="(?P<src>[^"]*)" alt="(?P<alt>[^"]*)"[^>]*>)'
+    r'|(?P<note>li id="(?P<number>fn-[^"]*)">)'
+    r"|(?P<heading>(?P<ends>/?)h(?P<level>[1-6])>)"
+    r'|(?P<task>input type="checkbox"(?P<done> checked="")? disabled="" />)'
+    r'|(?P<cell>(?P<kind>t[hd])(?: align="(?P<align>left|center|right)")?>)'
+    ")",
     re.DOTALL,
 )
 PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)

@@ -119,6 +119,7 @@ class GrowingAnswer:
         self.answer = Track(0, text)
         self.thought = Track(1, thinking)
         self.grew: Callable[[], None] = lambda: None  # set by the hub: tells whoever follows
+        self._closed = False
         self._flush_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -151,6 +152,7 @@ class GrowingAnswer:
 
     def close(self) -> None:
         """No more text comes: bring every view to its final state."""
+        self._closed = True
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -166,6 +168,8 @@ class GrowingAnswer:
             markdown = GrowingMarkdown(labels=labels_in(language), prefix=prefix, text=track.text)
             view = View(self.run, track.number, markdown)
             view.flush()
+            if self._closed:
+                view.finish()
             track.views[language] = view
         return track.views[language]
 

@@ -11,7 +11,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from chat import hub
-from chat.consumers import read_for
+from chat.consumers import bring_up_to_date
 from chat.viewer import Viewer
 from tests.pages import Page
 
@@ -89,10 +89,7 @@ def watching(signed_in):
             "seen": watcher.page.element("thread").get("data-stamp"),
             "list": watcher.page.element("side-list").get("data-stamp"),
         }
-        for part in await sync_to_async(read_for)(user, conversation.pk, seen, language) or []:
-            viewer.tell(part)
-        for answer in hub.answers_in(conversation.pk):
-            viewer.start_over(answer)
+        await bring_up_to_date(viewer, user, conversation.pk, seen)
         pump = asyncio.create_task(viewer.pump())
         try:
             yield watcher
