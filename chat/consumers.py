@@ -108,7 +108,7 @@ class PageConsumer(AsyncWebsocketConsumer):
         """A session that ended ends its sockets."""
         while True:
             await asyncio.sleep(RECHECK_S)
-            with suppress(DatabaseAway):
+            with suppress(*DatabaseAway):
                 if await read_db(user_of_session, self.scope["session_key"]) is None:
                     await self.close(code=live.CLOSE_SIGNED_OUT)
                     return

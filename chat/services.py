@@ -246,7 +246,8 @@ def _question_of(answer: Message) -> Message:
 
 
 def _thinking_choice(conversation: Conversation) -> bool | None:
-    return conversation.options.get("think")
+    think = conversation.options.get("think")
+    return think if isinstance(think, bool) else None
 
 
 def _constraint(error: IntegrityError) -> str | None:

@@ -1,8 +1,8 @@
 """What a page shows of a conversation: its turns, ready for the templates."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils.translation import get_language
@@ -164,7 +164,7 @@ def _turn(message: Message, run: Run | None, tree: Tree, last: UUID | None) -> T
     )
 
 
-def _finished(message: Message) -> Mapping[str, object]:
+def _finished(message: Message) -> dict[str, Any]:
     labels = labels_in(get_language() or "en")
     cut_off = message.state == State.DONE and message.stats.get("done_reason") == "length"
     return {
@@ -180,7 +180,7 @@ def _finished(message: Message) -> Mapping[str, object]:
     }
 
 
-def _growing(message: Message, run: Run) -> Mapping[str, object]:
+def _growing(message: Message, run: Run) -> dict[str, Any]:
     """The text so far comes from the process that drives the run, or else from the record."""
     answer = hub.answer_of(run.pk)
     text, thinking = (answer.text, answer.thinking) if answer else state.wrote(run)

@@ -1,5 +1,6 @@
 """The pages of the chat. Each view reads, asks one service, and renders."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.http import Http404, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -22,7 +23,8 @@ Context = dict[str, object]
 @require_safe
 def new(request: Request) -> HttpResponse:
     """The empty page for a first question; ``?model=`` chooses one."""
-    deleted = Conversation.objects.deleted_by(request.user).filter(pk=_uuid(request.GET.get("deleted", ""))).first()
+    gone = _uuid(request.GET.get("deleted", ""))
+    deleted = gone and Conversation.objects.deleted_by(request.user).filter(pk=gone).first()
     context = _page_context(request, None, wanted=request.GET.get("model", "")) | {"deleted": deleted}
     return render(request, "chat/new.html", context)
 
@@ -221,7 +223,7 @@ def _answer(request: Request, pk: UUID, message: UUID) -> Message:
     return found
 
 
-def _question(form: QuestionForm) -> Context:
+def _question(form: QuestionForm) -> dict[str, Any]:
     return {
         "text": form.cleaned_data["text"],
         "model": form.cleaned_data["model"],

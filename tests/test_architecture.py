@@ -47,9 +47,7 @@ def test_module_imports_only_what_its_layer_may(path):
     layer = layer_of(path)
     allowed = MAY_IMPORT[layer] | {layer.replace("/", ".")}
 
-    strays = {
-        name for name in imports_of(path) if not any(name == a or name.startswith(f"{a}.") for a in allowed)
-    }
+    strays = {name for name in imports_of(path) if not any(name == a or name.startswith(f"{a}.") for a in allowed)}
 
     assert strays == set()
 

@@ -79,16 +79,12 @@ def test_every_command_in_the_readme_exists(command):
     assert command in {*get_commands(), "test"}
 
 
-@pytest.mark.parametrize(
-    "target", sorted(set(re.findall(r"`make (\w+)`", README + text_of("docs/architecture.md"))))
-)
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`make (\w+)`", README + text_of("docs/architecture.md")))))
 def test_every_make_target_in_the_documents_exists(target):
     assert re.search(rf"^{target}:", text_of("Makefile"), re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"`((?:docs|webui|chat|tests)/[\w./-]*\w/?)`", README)))
-)
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:docs|webui|chat|tests)/[\w./-]*\w/?)`", README))))
 def test_every_file_in_the_readme_exists(path):
     assert (ROOT / path).exists()
 
@@ -123,11 +119,7 @@ def canonical(name: str) -> str:
 def test_the_lock_has_what_the_project_asks_for(name):
     versions = locked(name)
 
-    stale = [
-        str(asked)
-        for asked in wanted(LOCKS[name])
-        if versions.get(canonical(asked.name)) not in asked.specifier
-    ]
+    stale = [str(asked) for asked in wanted(LOCKS[name]) if versions.get(canonical(asked.name)) not in asked.specifier]
 
     assert stale == []
 
@@ -155,11 +147,7 @@ def test_the_locks_agree_with_each_other():
 
 @pytest.mark.parametrize("pattern", [r"pypi\.org", r"/work/", r"files\.pythonhosted", r"/root/\.pyenv"])
 def test_no_file_names_somebody_s_machine_or_a_registry(pattern):
-    ours = [
-        path
-        for path in tracked_files()
-        if path.suffix in {".py", ".md", ".toml", ".yml", ".lock", ".html", ""}
-    ]
+    ours = [path for path in tracked_files() if path.suffix in {".py", ".md", ".toml", ".yml", ".lock", ".html", ""}]
 
     assert [path for path in ours if path != Path(__file__) and re.search(pattern, path.read_text())] == []
 

@@ -24,9 +24,7 @@ _threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="run_db")
 async def run_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run synchronous database work on a thread of its own and wait for it."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(
-        _threads, partial(_with_fresh_connection, partial(work, *args, **kwargs))
-    )
+    return await loop.run_in_executor(_threads, partial(_with_fresh_connection, partial(work, *args, **kwargs)))
 
 
 async def read_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -33,6 +33,12 @@ def whole(name: str, *, default: int) -> int:
         raise ImproperlyConfigured(f"{name}={value}: write a whole number.") from error
 
 
+def language(name: str, *, default: str) -> str:
+    """``en`` or ``zh-hans``; many desktops set LANGUAGE to a list such as ``zh_CN:zh`` for gettext."""
+    first = text(name, default).partition(":")[0].lower()
+    return "zh-hans" if first.startswith("zh") else "en"
+
+
 def words(name: str) -> list[str]:
     """A comma list, blanks dropped; empty when unset."""
     return [word.strip() for word in text(name, "").split(",") if word.strip()]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Request(HttpRequest):
     """A request that passed LoginRequiredMiddleware and HtmxMiddleware."""
 
-    user: "User"  # type: ignore[assignment]  # the middleware refused everyone else
+    user: "User"
     htmx: HtmxDetails
 
 

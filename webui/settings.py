@@ -115,7 +115,7 @@ X_FRAME_OPTIONS = "DENY"
 
 USE_TZ = True
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
-LANGUAGE_CODE = env.text("LANGUAGE", "en")
+LANGUAGE_CODE = env.language("LANGUAGE", default="en")
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LANGUAGE_COOKIE_NAME = "language"
 LOCALE_PATHS = [BASE_DIR / "locale"]

@@ -146,7 +146,7 @@ def _merged(pieces: list[Piece]) -> list[Piece]:
     ]
 
 
-def _parameters() -> dict[str, object]:
+def _parameters() -> dict[str, Any]:
     """How Django connects, without its pool and cursor settings."""
     parameters = connections["default"].get_connection_params()
     wanted = {"host", "port", "user", "password", "dbname", "sslmode", "sslrootcert", "connect_timeout"}

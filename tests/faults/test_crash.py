@@ -95,9 +95,9 @@ async def test_stopping_the_portal_hands_running_answers_over(
     practice.speed = None
 
     again = await start()
-    with again.database() as database:
+    with again.database() as healed:
         for conversation in conversations:
-            text = await until_state(database, conversation, "done")
+            text = await until_state(healed, conversation, "done")
             assert text.split() == [str(number) for number in range(1, 401)]
     assert_consistent(again)
 

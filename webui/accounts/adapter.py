@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from webui.accounts.addresses import client_address
 
 
-class Adapter(DefaultAccountAdapter):
+class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped
     """Wrong passwords count against the pair of name and address: a stranger cannot lock out a colleague."""
 
     def get_client_ip(self, request: HttpRequest) -> str:
@@ -21,7 +21,8 @@ class Adapter(DefaultAccountAdapter):
         """After a failed sign-in: how many more before the pause."""
         limits = parse_rates(settings.ACCOUNT_RATE_LIMITS["login_failed"])
         used = [len(cache.get(usage.cache_key, [])) for usage in self._login_failed_rl_usage.usage]
-        return max(0, min(limit.amount - count for limit, count in zip(limits, used, strict=True)))
+        left: int = max(0, min(limit.amount - count for limit, count in zip(limits, used, strict=True)))
+        return left
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return f"{credentials.get('username', '').lower()} from {client_address(request)}"

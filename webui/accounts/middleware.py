@@ -17,9 +17,9 @@ def language(get_response: Respond) -> Respond:
 
     def respond(request: HttpRequest) -> HttpResponse:
         with translation.override(_language_of(request)):
-            request.LANGUAGE_CODE = translation.get_language()  # type: ignore[attr-defined]  # as Django's does
+            request.LANGUAGE_CODE = translation.get_language()
             response = get_response(request)
-        response.headers.setdefault("Content-Language", request.LANGUAGE_CODE)  # type: ignore[attr-defined]
+        response.headers.setdefault("Content-Language", request.LANGUAGE_CODE)
         return response
 
     return respond

@@ -21,9 +21,7 @@ def find() -> Path:
         for place in _places_of(package):
             if (place / folder / "postgres").exists():
                 return place / folder
-    raise NoBinaries(
-        "No PostgreSQL comes with the portal on this platform: set DATABASE_URL to a server of your own."
-    )
+    raise NoBinaries("No PostgreSQL comes with the portal on this platform: set DATABASE_URL to a server of your own.")
 
 
 def _places_of(package: str) -> Iterator[Path]:

@@ -42,9 +42,7 @@ def _account_for(root: Path) -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise NoAccount(
-        "PostgreSQL refuses to run as root, and no account is named teahouse, postgres or nobody."
-    )
+    raise NoAccount("PostgreSQL refuses to run as root, and no account is named teahouse, postgres or nobody.")
 
 
 def private_ancestor(path: Path, account: pwd.struct_passwd) -> Path | None:

@@ -7,7 +7,7 @@ calls ``OllamaClient.chat``, ``generate`` or ``embed``.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
@@ -74,7 +74,7 @@ class Reading:
 Event = Waiting | Started | Reading | ChatChunk
 
 
-async def stream(order: Order) -> AsyncIterator[Event]:
+async def stream(order: Order) -> AsyncGenerator[Event, None]:
     """Yield what happens from joining the line to the last chunk. Closing it aborts the request at the host.
 
     Raises OllamaError, NoHost or CannotContinue.
@@ -118,7 +118,7 @@ async def _choose_place(model: str) -> InstalledModel:
     return InstalledModel(host=host, name=model)
 
 
-async def _ask(place: InstalledModel, order: Order) -> AsyncIterator[Event]:
+async def _ask(place: InstalledModel, order: Order) -> AsyncGenerator[Event, None]:
     client = client_of(place.host)
     messages, think = order.messages, order.think
     if order.continues:
@@ -151,8 +151,8 @@ async def _continuing(
 
 
 async def _until_done(
-    client: OllamaClient, model: str, chunks: AsyncIterator[ChatChunk]
-) -> AsyncIterator[Reading | ChatChunk]:
+    client: OllamaClient, model: str, chunks: AsyncGenerator[ChatChunk, None]
+) -> AsyncGenerator[Reading | ChatChunk, None]:
     """The chunks; before the first one, a word when the model has arrived in memory."""
     async with aclosing(chunks):
         first = asyncio.ensure_future(anext(chunks))
@@ -169,7 +169,9 @@ async def _until_done(
             yield chunk
 
 
-async def _in_memory(client: OllamaClient, model: str, first: "asyncio.Future[ChatChunk]") -> AsyncIterator[None]:
+async def _in_memory(
+    client: OllamaClient, model: str, first: "asyncio.Future[ChatChunk]"
+) -> AsyncGenerator[None, None]:
     """Ends with the first chunk; yields once if the model is seen in memory before that."""
     seen = False
     while not first.done():

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -62,7 +62,7 @@ async def check(typed: str) -> HostCheck:
     return HostCheck(steps, url)
 
 
-async def _looking(typed: str) -> AsyncIterator[tuple[Step, str]]:
+async def _looking(typed: str) -> AsyncGenerator[tuple[Step, str], None]:
     try:
         url = base_url(typed)
         began = time.monotonic()

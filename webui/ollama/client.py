@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
@@ -112,7 +112,7 @@ class OllamaClient:
         format: str | Mapping[str, object] | None = None,  # noqa: A002  Ollama's word
         keep_alive: str | int | None = None,
         tools: Sequence[Mapping[str, object]] | None = None,
-    ) -> AsyncIterator[ChatChunk]:
+    ) -> AsyncGenerator[ChatChunk, None]:
         """Yield the answer as it arrives. Closing the iterator aborts the request at the host."""
         body = _given(
             model=model,
@@ -126,7 +126,7 @@ class OllamaClient:
         )
         text, thinking = Cleaner(), Cleaner()
         async for line in self._until_done("/api/chat", body):
-            message = line.get("message") if isinstance(line.get("message"), dict) else {}
+            message = _object(line.get("message"))
             done = bool(line.get("done"))
             yield ChatChunk(
                 text=text(message.get("content"), last=done),
@@ -152,7 +152,7 @@ class OllamaClient:
         think: bool | str | None = None,
         format: str | Mapping[str, object] | None = None,  # noqa: A002  Ollama's word
         keep_alive: str | int | None = None,
-    ) -> AsyncIterator[GenerateChunk]:
+    ) -> AsyncGenerator[GenerateChunk, None]:
         """Yield a raw completion as it arrives."""
         body = _given(
             model=model,
@@ -205,13 +205,13 @@ class OllamaClient:
 
     # Management
 
-    def pull(self, model: str, *, insecure: bool = False) -> AsyncIterator[Progress]:
+    def pull(self, model: str, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
         return self._progress("/api/pull", _named(model, insecure=insecure))
 
-    def push(self, model: str, *, insecure: bool = False) -> AsyncIterator[Progress]:
+    def push(self, model: str, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
         return self._progress("/api/push", _named(model, insecure=insecure))
 
-    def create(self, model: str, request: Mapping[str, object]) -> AsyncIterator[Progress]:
+    def create(self, model: str, request: Mapping[str, object]) -> AsyncGenerator[Progress, None]:
         """``request`` has the structured fields and ``modelfile``, so that hosts before and after 0.5.5 understand."""
         return self._progress("/api/create", {**request, **_named(model)})
 
@@ -250,7 +250,7 @@ class OllamaClient:
             raise RequestRefused(error_text(found["error"]), HTTP_OK)
         return found
 
-    async def _until_done(self, path: str, body: Mapping[str, object]) -> AsyncIterator[Object]:
+    async def _until_done(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[Object, None]:
         """The lines of an answer up to the one that says it is done, and never fewer."""
         done = False
         async with aclosing(self._lines(path, body)) as found:
@@ -262,7 +262,7 @@ class OllamaClient:
         if not done:
             raise StreamCut("The answer ended without being done.")
 
-    async def _progress(self, path: str, body: Mapping[str, object]) -> AsyncIterator[Progress]:
+    async def _progress(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[Progress, None]:
         async with aclosing(self._lines(path, body)) as found:
             async for line in found:
                 yield Progress(
@@ -275,7 +275,7 @@ class OllamaClient:
                     return
         raise StreamCut("The host ended without saying success.")
 
-    async def _lines(self, path: str, body: Mapping[str, object]) -> AsyncIterator[Object]:
+    async def _lines(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[Object, None]:
         async with self._open("POST", path, body, self._first_byte_s) as answer:
             if "json" not in answer.headers.get("content-type", "json"):
                 raise UnexpectedAnswer(_start_of(await _bounded(answer, SHORT_ANSWER_S)))
@@ -283,17 +283,17 @@ class OllamaClient:
                 async for line in found:
                     yield line
 
-    async def _with_idle_limit(self, answer: httpx.Response) -> AsyncIterator[bytes]:
-        async with aclosing(answer.aiter_raw()) as chunks:
-            while True:
-                try:
-                    async with asyncio.timeout(self._idle_s):
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError as error:
-                    raise StreamSilent(f"Nothing came for {self._idle_s:.0f} s.") from error
-                yield chunk
+    async def _with_idle_limit(self, answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+        chunks = answer.aiter_raw()
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_s):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise StreamSilent(f"Nothing came for {self._idle_s:.0f} s.") from error
+            yield chunk
 
     @asynccontextmanager
     async def _open(
@@ -383,6 +383,10 @@ def _given(**fields: object) -> dict[str, object]:
 def _named(model: str, **fields: object) -> dict[str, object]:
     """Old hosts read ``name`` and ignore ``model``, new ones the reverse."""
     return {"model": model, "name": model, "stream": True, **{k: v for k, v in fields.items() if v}}
+
+
+def _object(value: object) -> Object:
+    return value if isinstance(value, dict) else {}
 
 
 def _list(answer: Object, name: str) -> list[Object]:

@@ -1,7 +1,7 @@
 """From bytes to JSON objects, one a line. Lines end at the byte ``\\n`` and nowhere else."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from webui.text import clean_text
@@ -14,7 +14,7 @@ BAD_LINES = 3
 Object = dict[str, Any]
 
 
-async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The lines of a stream without their ends. Raises UnexpectedAnswer for one that is too long."""
     rest = bytearray()
     async for chunk in chunks:
@@ -31,7 +31,7 @@ async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield bytes(rest)
 
 
-async def objects(chunks: AsyncIterator[bytes]) -> AsyncIterator[Object]:
+async def objects(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Object, None]:
     """The JSON objects of a stream.
 
     A few lines that are none are passed over. Raises UnexpectedAnswer, or ModelFailed for an error line.

@@ -101,9 +101,7 @@ def stop_leftover(root: Path) -> None:
 
 
 def query(directory: Path, statement: str) -> list[tuple]:
-    with psycopg.connect(
-        host=str(directory), user="postgres", dbname="postgres", autocommit=True
-    ) as connection:
+    with psycopg.connect(host=str(directory), user="postgres", dbname="postgres", autocommit=True) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
 

@@ -69,9 +69,7 @@ def test_it_speaks_every_language_alike_on_every_system(use):
 def test_its_clock_and_log_do_not_follow_the_portal_time_zone(use):
     directory = use(env={**os.environ, "TZ": "Asia/Shanghai"}).socket_directory()
 
-    assert query(directory, "SELECT current_setting('timezone'), current_setting('log_timezone')") == [
-        ("UTC", "UTC")
-    ]
+    assert query(directory, "SELECT current_setting('timezone'), current_setting('log_timezone')") == [("UTC", "UTC")]
 
 
 def test_the_person_s_own_postgresql_settings_do_not_leak_in(use):
