@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import comrak
 
+from .source import is_harmful, spare_money
+
 TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)[^>]*>")
 LINE = re.compile(r'data-sourcepos="(\d+):')
 POSITION = re.compile(r' data-sourcepos="[^"]*"')
@@ -12,8 +14,8 @@ EMPTY_ELEMENTS = {"br", "hr", "img", "input"}
 DEPTH_LIMIT = 100
 
 
-class TooDeep(Exception):
-    """Elements are nested deeper than a page should be asked to show."""
+class TooMuch(Exception):
+    """Rendering would take unreasonably long, or nest elements deeper than a page should be asked to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,19 @@ GROWING, WITH_LINES = _extensions(footnotes=False), _rendering(positions=True)
 
 
 def blocks_of(text: str) -> list[Block]:
-    """The top-level blocks in order; their HTML is comrak's, not yet safe to show. Raises TooDeep."""
-    return _split(comrak.render_markdown(text, extension_options=WHOLE, render_options=PLAIN))
+    """The top-level blocks in order; their HTML is comrak's, not yet safe to show. Raises TooMuch."""
+    return _split(_html(text, WHOLE, PLAIN))
 
 
 def growing_blocks_of(text: str) -> list[Block]:
     """The same for a text that goes on, with the lines on which the blocks start."""
-    return _split(comrak.render_markdown(text, extension_options=GROWING, render_options=WITH_LINES))
+    return _split(_html(text, GROWING, WITH_LINES))
+
+
+def _html(text: str, extensions: comrak.ExtensionOptions, rendering: comrak.RenderOptions) -> str:
+    if is_harmful(text):
+        raise TooMuch
+    return comrak.render_markdown(spare_money(text), extension_options=extensions, render_options=rendering)
 
 
 def _split(html: str) -> list[Block]:
@@ -73,7 +81,7 @@ def _split(html: str) -> list[Block]:
             blocks.append(_block(html[start : tag.end()]))
             start = tag.end()
         elif depth > DEPTH_LIMIT:
-            raise TooDeep
+            raise TooMuch
     blocks.append(_loose(html[start:]))
     return [block for block in blocks if block.html]
 

@@ -3,7 +3,6 @@
 import re
 
 FENCE = re.compile(r"(`{3,}|~{3,})[^\n`]*\n")
-ODD = re.compile(r"[\r\0]")  # the parser changes these
 
 
 class OpenFence:
@@ -17,15 +16,15 @@ class OpenFence:
     def found_in(cls, source: str) -> "OpenFence | None":
         """The fence that ``source`` opens and does not close."""
         opening = FENCE.match(source)
-        if opening is None or ODD.search(source):
+        if opening is None:
             return None
         fence = cls(opening[1], source[opening.end() :])
         return None if fence._closing.search(source, opening.end()) else fence
 
     def take(self, new: str) -> bool:
-        """Go on with ``new``; False when it may close the fence, or is not shown as it is."""
+        """Go on with ``new``; False when it may close the fence."""
         written = self._line + new
-        if ODD.search(new) or self._closing.search(written):
+        if self._closing.search(written):
             return False
         self._line = written.rpartition("\n")[2]
         return True

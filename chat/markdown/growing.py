@@ -9,15 +9,15 @@ as much as what is new. Any other giant block (a list, a table, a paragraph) cos
 flushes should wait for several times what the last flush took.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .blocks import Block, TooDeep, growing_blocks_of
+from .blocks import Block, TooMuch, growing_blocks_of
 from .code import ENDING
 from .fence import OpenFence
 from .labels import Labels, Look
 from .polish import polish
 from .render import as_written, render
-from .source import HIGHLIGHTED_LIMIT, definitions, is_harmful, repaired, spare_money
+from .source import HIGHLIGHTED_LIMIT, definitions, repaired
 
 END_OF_CODE = f"{ENDING}\n"
 
@@ -69,66 +69,73 @@ class GrowingMarkdown:
 
     def flush(self) -> Frame | None:
         """Render what is new; None when nothing is."""
+        start, before = self.length, self.open_html
         new = self._read()
-        if not new:
+        if self.length == start:
             return None
-        if self._fence and self._fence.take(new):
-            return self._continue_code(new)
         self._tail += new
-        before = self.open_html
+        if self._fence and self._fence.take(new):
+            return self._continue_code(new, start)
         closed, self.open_html = self._render()
         if closed:
             self._frozen.append(closed)
-        return self._frame(len(new), before, closed + self.open_html, frozen=units(closed))
+        return self._frame(start, before, closed + self.open_html, frozen=units(closed))
 
     def finish(self) -> Frame | Snapshot | None:
         """Make the HTML equal to that of the whole text rendered at once; None when it already is."""
-        new = self._read()
-        self._tail += new
+        start, before, frozen = self.length, self.open_html, self.frozen_html
+        self._tail += self._read()
         self._fence = None
         final = render("".join([*self._closed, self._tail]), labels=self._labels, prefix=self._prefix)
-        frozen, before = self.frozen_html, self.open_html
-        if final == frozen + before and not new:
+        if final == frozen + before and self.length == start:
             return None
         if not final.startswith(frozen):
             self._frozen, self.open_html = [final], ""
             return Snapshot(final, self.length)
         self.open_html = final[len(frozen) :]
-        return self._frame(len(new), before, self.open_html, frozen=0)
+        return self._frame(start, before, self.open_html, frozen=0)
 
     def _read(self) -> str:
-        new, self._unread = repaired("".join(self._unread)), []
-        self.length += len(new)
-        return new
+        raw, self._unread = "".join(self._unread), []
+        self.length += len(raw)
+        return repaired(raw)
 
-    def _frame(self, read: int, before: str, region: str, *, frozen: int) -> Frame:
+    def _frame(self, start: int, before: str, region: str, *, frozen: int) -> Frame:
         kept = _common(before, region)
-        return Frame(self.length - read, self.length, units(region[:kept]), region[kept:], frozen)
+        return Frame(start, self.length, units(region[:kept]), region[kept:], frozen)
 
-    def _continue_code(self, new: str) -> Frame:
+    def _continue_code(self, new: str, start: int) -> Frame:
         """Append to the code without rendering the block again."""
         before = self.open_html.removesuffix(END_OF_CODE)
-        self._tail += new
         html = _escaped(new) + END_OF_CODE
         self.open_html = before + html
-        return Frame(self.length - len(new), self.length, units(before), html, 0)
+        return Frame(start, self.length, units(before), html, 0)
 
     def _render(self) -> tuple[str, str]:
         """HTML of the blocks that close now, and of the region that stays open; moves their source."""
-        if is_harmful(self._tail):
-            return "", as_written(self._tail)
-        known = f"{self._definitions}\n\n" if self._definitions else ""
+        self._fence = None
         try:
-            blocks = growing_blocks_of(known + spare_money(self._tail))
-        except TooDeep:
+            blocks = self._blocks()
+        except TooMuch:
             return "", as_written(self._tail)
-        first_open, lines = self._boundary(blocks, known.count("\n"))
+        first_open, lines = self._boundary(blocks)
         self._close(lines)
         self.frozen_count += first_open
-        self._fence = OpenFence.found_in(self._tail) if first_open == len(blocks) - 1 else None
+        if first_open == len(blocks) - 1:
+            self._fence = OpenFence.found_in(self._tail)
         return self._polished(blocks[:first_open]), self._polished(blocks[first_open:], is_open=True)
 
-    def _boundary(self, blocks: list[Block], known_lines: int) -> tuple[int, int]:
+    def _blocks(self) -> list[Block]:
+        """The blocks of the tail, parsed with the definitions of all that is closed. Raises TooMuch."""
+        known = f"{self._definitions}\n" if self._definitions else ""
+        lines = known.count("\n")
+        return [
+            replace(block, line=block.line - lines) if block.line else block
+            for block in growing_blocks_of(known + self._tail)
+            if not block.line or block.line > lines
+        ]
+
+    def _boundary(self, blocks: list[Block]) -> tuple[int, int]:
         """How many blocks can change no more, and how many lines of the tail they and their gaps take.
 
         The last block is open. When it began on the line that is still being written, the one before it may yet
@@ -138,8 +145,8 @@ class GrowingMarkdown:
         open_from = len(blocks) - 1
         while open_from > 0:
             line = blocks[open_from].line
-            if line is not None and line - known_lines < unfinished:
-                return open_from, line - known_lines - 1
+            if line is not None and line < unfinished:
+                return open_from, line - 1
             open_from -= 1
         return 0, 0
 
@@ -151,8 +158,7 @@ class GrowingMarkdown:
             at = self._tail.index("\n", at) + 1
         source, self._tail = self._tail[:at], self._tail[at:]
         self._closed.append(source)
-        if "]:" in source:
-            self._definitions = "\n".join(filter(None, [self._definitions, definitions(source)]))
+        self._definitions += definitions(source)
 
     def _polished(self, blocks: list[Block], *, is_open: bool = False) -> str:
         if not blocks:

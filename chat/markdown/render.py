@@ -3,23 +3,21 @@
 import re
 from html import escape, unescape
 
-from .blocks import TooDeep, blocks_of
+from .blocks import TooMuch, blocks_of
 from .labels import Labels, Look
 from .polish import polish
-from .source import HIGHLIGHTED_LIMIT, is_harmful, repaired, spare_money
+from .source import HIGHLIGHTED_LIMIT, repaired
 
 TAGS = re.compile(r"<[^>]+>")
 
 
 def render(text: str, *, labels: Labels, prefix: str = "") -> str:
-    """Safe HTML of a whole text; of one that is too large or too deep, the text as it is."""
+    """Safe HTML of a whole text; of one that is too large or too deep, the text as it is. Never raises."""
     text = repaired(text)
-    if is_harmful(text):
-        return as_written(text)
     look = Look(labels, prefix, highlights=len(text) <= HIGHLIGHTED_LIMIT)
     try:
-        blocks = blocks_of(spare_money(text))
-    except TooDeep:
+        blocks = blocks_of(text)
+    except TooMuch:
         return as_written(text)
     return polish("".join(f"{block.html}\n" for block in blocks), look)
 
@@ -33,8 +31,8 @@ def plain(text: str, limit: int) -> str:
     """The words of a text's first lines without Markdown, at most ``limit`` characters; for titles."""
     start = repaired(text[: 10 * limit])
     try:
-        shown = "" if is_harmful(start) else " ".join(block.html for block in blocks_of(start)[:3])
-    except TooDeep:
+        shown = " ".join(block.html for block in blocks_of(start)[:3])
+    except TooMuch:
         shown = ""
     words = " ".join(unescape(TAGS.sub("", shown)).split()) or " ".join(start.split())
     if len(words) <= limit:

@@ -4,9 +4,12 @@ import re
 
 CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 CHINESE = re.compile(f"[{CJK}]")
-SURROGATE = re.compile("[\ud800-\udfff]")
+UNSHOWABLE = re.compile("[\ud800-\udfff\0]")
 MARK = re.compile(r"\\.|`+|\$", re.DOTALL)
-DEFINITION = re.compile(r"^ {0,3}\[(?!\^)[^\]\n]{1,200}\]:[ \t]*\S[^\n]*$", re.MULTILINE)
+DEFINITION = re.compile(
+    r"^ {0,3}\[(?!\^)[^\[\]\n]{1,200}\]:[ \t]*[^\s<]\S*(?:[ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$",
+    re.MULTILINE,
+)
 MATH = re.compile(r"\$|\\[(\[]")
 WORDS_IN_MATH = re.compile(r"\\(?:text\w*|mbox|mathrm)\s*\{[^{}]*\}")
 LIST_MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
@@ -20,8 +23,8 @@ NESTING_LIMIT = 30
 
 
 def repaired(text: str) -> str:
-    """Half characters, which a model can send and no encoding can carry, are replaced one by one."""
-    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    """Lines end in a newline alone; half characters, which a model can send, are replaced one by one."""
+    return UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", text).replace("\r", "")
 
 
 def is_harmful(text: str) -> bool:
@@ -53,7 +56,7 @@ def _opens_too_much(line: str) -> bool:
 
 def definitions(text: str) -> str:
     """The lines that define reference links, so that a later part of the text can be rendered alone."""
-    return "\n".join(DEFINITION.findall(text))
+    return "".join(f"{line}\n" for line in DEFINITION.findall(text))
 
 
 def spare_money(text: str) -> str:

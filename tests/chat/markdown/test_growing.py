@@ -25,6 +25,8 @@ CORPORA = {
     "quoted fence": "> ```py\n> x\n> ```\n> y\n\n1. ```\n   a\n   ```\n2. b\n\n    ```\n    c\n",
     "odd fence": "```py`\n``` x\na\r\nb\0c\n````  \n\n\n~~~ a`b\n~~\n``` \n~~~~x\n~~~",
     "bare code": "```\n\n\n\"a\" & 'b' <c>\n\t\n",
+    "like a definition": "[note]: this is text\n\n[a]: b 'c' d\n\nb\n\nc\n\nd",
+    "lines of Windows": "a\r\nb\r\n\r\n- c\r\n- d\r\n\r\n```\r\ne\r\n```\r\n\r\nf\rg\n\n\rh",
     "emoji": "👩‍👩‍👧 😀😀\n\n**😀**\n\n- 😀\n",
 }
 STABLE = set(CORPORA) - {"references", "footnotes"}
@@ -215,6 +217,16 @@ def test_an_address_from_a_closed_block_still_counts():
 
     assert growing.open_html.count('href="https://tea.example"') == 1
     assert growing.finish() is None
+
+
+def test_harmful_text_in_an_open_fence_does_not_break_the_page():
+    growing, reader = GrowingMarkdown(labels=LABELS), Reader()
+    for piece in ("```\na\n", "b\n", "```\n\n" + "|" * 30_000, "c", "d"):
+        growing.append(piece)
+        reader.take(growing.flush())
+        assert (reader.frozen, reader.open) == (growing.frozen_html, growing.open_html)
+
+    assert growing.open_html == f'<pre class="plain" tabindex="0">```\na\nb\n```\n\n{"|" * 30_000}cd</pre>\n'
 
 
 def test_finishing_reads_what_was_not_flushed():
