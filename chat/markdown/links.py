@@ -7,6 +7,7 @@ from .source import CJK
 TAGS = re.compile(r"<[^>]*>")
 OUTWARD = re.compile(r"https?://|mailto:", re.IGNORECASE)
 HOST = re.compile(r"https?://(?:[^/?#]*@)?([^/?#:]+|\[[^\]/]*\])", re.IGNORECASE)
+NAMED = re.compile(r"[^\s/?#:()<>]+")
 BARE = re.compile(r"https?://|www\.", re.IGNORECASE)
 # An address ends where Chinese begins, also when no space comes between: ``https://e.com/a，然后看``.
 AFTER = f"{CJK}\u2018-\u201d\u2026\u2014"
@@ -32,7 +33,9 @@ def _place(address: str, words: str) -> str:
     """The host or mailbox, when the words do not name it themselves."""
     host = HOST.match(address)
     place = host[1] if host else address.partition(":")[2].partition("?")[0]
-    return "" if place.lower() in TAGS.sub("", words).lower() else f" <small>{place}</small>"
+    named = HOST.match(words)
+    names = [named[1]] if named else NAMED.findall(TAGS.sub("", words))
+    return "" if place in names else f" <small>{place}</small>"
 
 
 def _alone(found: re.Match[str]) -> str:
