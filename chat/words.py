@@ -14,7 +14,13 @@ from chat.markdown import Labels
 def labels_in(language: str) -> Labels:
     """The labels of code blocks and tables in a language (``en``, ``zh-hans``)."""
     with translation.override(language):
-        return Labels(copy=gettext("Copy"), code=gettext("Code"), table=gettext("Table"), icons=static("icons.svg"))
+        return Labels(
+            copy=gettext("Copy"),
+            code=gettext("Code"),
+            table=gettext("Table"),
+            back=gettext("Back to the text"),
+            icons=static("icons.svg"),
+        )
 
 
 def prefix_of(message: UUID, *, thinking: bool = False) -> str:

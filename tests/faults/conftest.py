@@ -1,6 +1,12 @@
 """A portal that may die, a practice host that misbehaves on request, and what must hold afterwards."""
 
+import asyncio
 import json
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +21,31 @@ async def practice():
         yield host
 
 
+@pytest.fixture(scope="session")
+def prepared():
+    """A data directory in which everything is made: the database, its tables, the static files."""
+    with public_directory() as place:
+        portal = Portal(place, "http://127.0.0.1:9")
+        asyncio.run(portal.ready())
+        assert portal.terminate() == 0
+        yield place
+
+
 @pytest.fixture
-def data(tmp_path_factory):
+def data(prepared):
     """A data directory that several portals of one test share, one after the other."""
-    return tmp_path_factory.mktemp("portal")
+    with public_directory() as place:
+        subprocess.run(["cp", "-a", f"{prepared}/.", place], check=True)
+        yield place
+
+
+@contextmanager
+def public_directory():
+    """PostgreSQL runs under an account of its own when we are root, and must be able to get there."""
+    place = Path(tempfile.mkdtemp(prefix="teahouse-"))
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place)
 
 
 @pytest.fixture
@@ -43,10 +70,23 @@ async def portal(start):
 
 
 @pytest.fixture
-async def alice(portal):
-    visitor = await Visitor(portal).sign_in()
-    yield visitor
-    await visitor.http.aclose()
+async def visit():
+    """``await visit(portal)``: Alice, signed in."""
+    visitors = []
+
+    async def visit(portal: Portal) -> Visitor:
+        visitor = Visitor(portal)
+        visitors.append(visitor)
+        return await visitor.sign_in()
+
+    yield visit
+    for visitor in visitors:
+        await visitor.http.aclose()
+
+
+@pytest.fixture
+async def alice(portal, visit):
+    return await visit(portal)
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ class Portal:
             "OLLAMA_HOST": ollama,
             "ADMIN_USERNAME": "alice",
             "ADMIN_PASSWORD": PASSWORD,
+            "OLLAMA_SLOTS": "8",
             "LOG_FORMAT": "json",
             **settings,
         }
@@ -109,7 +110,7 @@ class Visitor:
         return self
 
     async def post(self, path: str, **fields: str) -> httpx.Response:
-        return await self.http.post(path, data={**fields, "csrfmiddlewaretoken": await self._token()})
+        return await self.http.post(path, data={**fields, "csrfmiddlewaretoken": await self.token()})
 
     async def start(self, text: str, model: str, key: str | None = None) -> str:
         """Ask in a new conversation; its id."""
@@ -136,13 +137,10 @@ class Visitor:
                 await open_socket.send(json.dumps({"watch": conversation, "lang": "en"}))
             yield open_socket
 
-    async def _token(self) -> str:
-        if not getattr(self, "_csrf", None):
-            page = (await self.http.get("/settings/" if self.http.cookies.get("session") else "/sign-in/")).text
-            self._csrf = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
-            return self._csrf
-        token, self._csrf = self._csrf, None  # signing in changes the secret
-        return token
+    async def token(self) -> str:
+        """For a form; a new one each time, because signing in changes the secret behind it."""
+        page = await self.http.get("/settings/" if "session" in self.http.cookies else "/sign-in/")
+        return re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
 
 
 def answer_in(database: psycopg.Connection, conversation: str) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.faults.portal import Visitor, answer_in, until_state, until_text
+from tests.faults.portal import answer_in, until_state, until_text
 
 pytestmark = [pytest.mark.server]
 
@@ -30,7 +30,7 @@ async def test_kill_in_mid_answer_keeps_the_text_and_goes_on_by_itself(
 
 
 async def test_an_answer_that_cannot_go_on_by_itself_is_interrupted_and_offers_to_continue(
-    start, practice, portal, alice, database, assert_consistent
+    visit, start, practice, portal, alice, database, assert_consistent
 ):
     practice.speed = 50
     conversation = await alice.start("SECRET-WORD count to 500", "practice-no-prefill")
@@ -41,14 +41,14 @@ async def test_an_answer_that_cannot_go_on_by_itself_is_interrupted_and_offers_t
     text = await until_state(database, conversation, "interrupted", within_s=20)
 
     assert text.startswith(before)
-    visitor = await Visitor(again).sign_in()
+    visitor = await visit(again)
     assert "/continue/" in await visitor.page(conversation)
     assert_consistent(again)
 
 
-async def test_kill_between_storing_the_question_and_asking_the_model(start, alice, portal, assert_consistent):
+async def test_kill_between_storing_the_question_and_asking_the_model(visit, start, alice, portal, assert_consistent):
     again = await start(FAULT="after_prompt_commit")
-    visitor = await Visitor(again).sign_in()
+    visitor = await visit(again)
     with pytest.raises(Exception, match=r"."):
         await visitor.start("SECRET-WORD why?", "practice")
     assert await again.ended() == 70
@@ -63,11 +63,11 @@ async def test_kill_between_storing_the_question_and_asking_the_model(start, ali
 
 
 async def test_kill_before_the_end_is_stored_loses_nothing_already_recorded(
-    start, alice, portal, practice, assert_consistent
+    visit, start, alice, portal, practice, assert_consistent
 ):
     portal.terminate()
     again = await start(FAULT="before_final_write")
-    visitor = await Visitor(again).sign_in()
+    visitor = await visit(again)
     practice.speed = 100
     await visitor.start("SECRET-WORD count to 60", "practice-counting")
     assert await again.ended() == 70
@@ -102,7 +102,9 @@ async def test_stopping_the_portal_hands_running_answers_over(
     assert_consistent(again)
 
 
-async def test_a_page_that_connects_again_after_a_crash_is_told_everything(start, practice, portal, alice, database):
+async def test_a_page_that_connects_again_after_a_crash_is_told_everything(
+    visit, start, practice, portal, alice, database
+):
     practice.speed = 100
     conversation = await alice.start("SECRET-WORD count to 200", "practice-counting")
     await until_text(database, conversation, 100)
@@ -110,8 +112,8 @@ async def test_a_page_that_connects_again_after_a_crash_is_told_everything(start
     practice.speed = None
     again = await start()
     await until_state(database, conversation, "done")
-    visitor = await Visitor(again).sign_in()
+    visitor = await visit(again)
     async with visitor.socket(conversation) as socket:
-        told = json.loads(await socket.recv())
+        parts = [json.loads(await socket.recv())["part"] for _ in ("the list", "the thread")]
 
-    assert "199 200" in told["part"]
+    assert "199 200" in parts[1]

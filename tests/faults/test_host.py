@@ -6,15 +6,15 @@ import uuid
 
 import pytest
 
-from tests.faults.portal import Portal, Visitor, answer_in, free_port, until_state, until_text
+from tests.faults.portal import Portal, answer_in, free_port, until_state, until_text
 
 pytestmark = [pytest.mark.server]
 
 
-async def test_a_host_that_refuses_connections_is_named_within_a_second(data, assert_consistent):
+async def test_a_host_that_refuses_connections_is_named_within_a_second(visit, data, assert_consistent):
     portal = await Portal(data, f"http://127.0.0.1:{free_port()}").ready()
     try:
-        alice = await Visitor(portal).sign_in()
+        alice = await visit(portal)
         with portal.database() as database:
             database.execute(
                 "insert into inference_host (name, base_url, bearer, slots, practice, enabled, draining, health, "
@@ -74,7 +74,7 @@ async def test_odd_bytes_become_text(portal, alice, database, assert_consistent,
 async def test_a_question_sent_five_times_at_once_is_asked_once(portal, alice, database, assert_consistent):
     opened = await alice.start("SECRET-WORD first", "practice")
     await until_state(database, opened, "done")
-    token = await alice._token()
+    token = await alice.token()
     fields = {
         "text": "SECRET-WORD twice?",
         "model": "practice",
@@ -94,7 +94,7 @@ async def test_a_first_question_sent_five_times_at_once_opens_one_conversation(
     portal, alice, database, assert_consistent
 ):
     key = str(uuid.uuid4())
-    token = await alice._token()
+    token = await alice.token()
     fields = {"text": "SECRET-WORD?", "model": "practice", "client_key": key, "csrfmiddlewaretoken": token}
     answers = await asyncio.gather(*(alice.http.post("/c/", data=fields) for _ in range(5)))
 

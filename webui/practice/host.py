@@ -120,7 +120,7 @@ class PracticeHost:
             return
         finally:
             self._lines.discard(task)
-            await line.close()
+            line.close()
 
     async def _route(self, line: Line, call: Call) -> None:
         verb = "GET" if call.verb == "HEAD" else call.verb

@@ -99,12 +99,8 @@ class Line:
         if self._ahead:
             await asyncio.Event().wait()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         self._writer.close()
-        try:
-            await self._writer.wait_closed()
-        except ConnectionError:
-            return
 
 
 def dumps(value: object) -> bytes:

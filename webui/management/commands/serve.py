@@ -37,6 +37,7 @@ class Command(BaseCommand):
         from webui.server import CannotListen, Limits, serve  # noqa: PLC0415
         from webui.static_files import StaticFiles  # noqa: PLC0415
 
+        set_up_unattended()
         announcement = self.announcement()
         connections.close_all()
 
@@ -74,6 +75,16 @@ def plain_refusals() -> Iterator[None]:
         raise CommandError(str(error), returncode=MISCONFIGURED) from error
     except OperationalError as error:
         raise CommandError(f"The database does not answer: {error}", returncode=UNAVAILABLE) from error
+
+
+def set_up_unattended() -> None:
+    """For installations without a person at the set-up page: their administrator and their Ollama host."""
+    from webui.accounts import setup  # noqa: PLC0415
+    from webui.inference.hosts import register_configured  # noqa: PLC0415
+
+    if settings.ADMIN_USERNAME:
+        setup.from_environment()
+        register_configured()
 
 
 def refuse_taken_address(bind: str) -> None:
