@@ -14,6 +14,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=60, help="pieces a second; 0: as fast as possible")
     parser.add_argument("--slots", type=int, default=2, help="answers at once per model")
     parser.add_argument("--faults", action="store_true", help="list the models that misbehave")
+    parser.add_argument("--old", action="store_true", help="make models from Modelfiles, as hosts before 0.5.5 do")
     return parser.parse_args()
 
 
@@ -24,6 +25,7 @@ async def serve(chosen: argparse.Namespace) -> None:
         speed=chosen.speed or None,
         slots=chosen.slots,
         faults=chosen.faults,
+        old=chosen.old,
     )
     async with host:
         sys.stdout.write(f"The practice host listens at {host.url}\n")

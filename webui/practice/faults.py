@@ -31,23 +31,41 @@ class Broken(Ended):
 
 
 class Speaker:
-    """Sends the lines of one answer, or fails to."""
+    """Sends the lines of one answer, or fails to. ``is_wedged``: the model answers nobody any more."""
 
-    def __init__(self, line: Line, fault: str, gate: asyncio.Event) -> None:
+    def __init__(self, line: Line, fault: str, gate: asyncio.Event, *, is_wedged: bool = False) -> None:
         self._line = line
         self._fault = fault
         self._gate = gate
+        self._is_wedged = is_wedged
 
-    async def begin(self) -> None:
-        if self._fault.startswith("st"):
-            await self._line.json({"error": f"the host says {self._fault[2:5]}"}, int(self._fault[2:5]))
-            raise Ended
-        if self._fault == "hangheader":
+    async def refuse(self) -> None:
+        """Go wrong before the first line, if that is the fault."""
+        if self._is_wedged or self._fault == "hangheader":
             await asyncio.Event().wait()
+        if self._fault.startswith("st"):
+            status, _, kind = self._fault.removeprefix("st").partition("-")
+            await self._answer_badly(int(status), kind)
+            raise Ended
         if self._fault == "html":
             await self._line.answer(200, HTML, "text/html")
             raise Ended
+
+    async def _answer_badly(self, status: int, kind: str) -> None:
+        if kind == "html":
+            await self._line.answer(status, HTML, "text/html")
+        elif kind == "empty":
+            await self._line.answer(status)
+        else:
+            await self._line.json({"error": f"the host says {status}"}, status)
+
+    async def begin(self) -> None:
         await self._line.begin_stream()
+
+    @property
+    def hurries(self) -> bool:
+        """Whether everything is said at once."""
+        return self._fault == "fast"
 
     async def say(self, at: int, value: dict[str, Any]) -> None:
         if at == BREAKS_AFTER:

@@ -1,23 +1,26 @@
-"""The practice host: routes, slots, and a memory of what it was asked."""
+"""The practice host: routes, and a memory of what it was asked."""
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Self
 
-from . import faults
-from .models import PRACTICE, PracticeModel, fault_models, full_name
-from .scripts import Script, script_for
+from . import answers, asked, faults
+from .answers import Form, Times
+from .asked import Asked
+from .library import NOT_FOUND, Library, Refusal
+from .management import BLOBS, Management, Route
+from .memory import Memory
+from .models import PRACTICE, fault_models, full_name
+from .replies import Reply, reply_to
 from .wire import Call, Line
 
-VERSION = "0.33.0"
-KEEP_ALIVE_S = 300
-QUEUE_LIMIT = 512
-NANO = 1_000_000_000
-DIMENSIONS = 64
+VERSION, OLD_VERSION = "0.33.0", "0.5.4"
+STEP_S = 0.06  # of a download
+TURN = 8  # pieces, after which others have a turn
+BAD_REQUEST, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 400, 405, 501, 503
 
 
 @dataclass(slots=True)
@@ -33,17 +36,12 @@ class Request:
     pieces_sent: int = 0
 
 
-@dataclass(slots=True)
-class Loaded:
-    """A model in memory."""
-
-    model: PracticeModel
-    expires: float
-    slots: asyncio.Semaphore = field(default_factory=asyncio.Semaphore)
-
-
 class PracticeHost:
-    """``async with PracticeHost() as host`` serves at ``host.url``. ``speed`` is pieces a second; None: no pause."""
+    """``async with PracticeHost() as host`` serves at ``host.url``.
+
+    ``speed`` is pieces a second, None: no pause. ``slots`` are answers at once per model. With ``faults`` the models
+    that misbehave are listed; ``old`` makes models as hosts before 0.5.5 do.
+    """
 
     def __init__(
         self,
@@ -53,26 +51,34 @@ class PracticeHost:
         speed: float | None = None,
         slots: int = 1,
         faults: bool = False,
+        old: bool = False,
     ) -> None:
         self.speed = speed
         self.requests: list[Request] = []
-        self._address, self._port, self._slots = address, port, slots
-        self._models = {model.name: model for model in [*PRACTICE, *(fault_models() if faults else [])]}
-        self._memory: dict[str, Loaded] = {}
-        self._waiting = 0
-        self._changed = asyncio.Condition()
+        self._address, self._port = address, port
+        self._version = OLD_VERSION if old else VERSION
         self._gate = asyncio.Event()
+        self._memory = Memory(slots)
+        self._library = Library(
+            [*PRACTICE, *(fault_models() if faults else [])],
+            pause_s=lambda: STEP_S if self.speed else 0,
+            gate=self._gate,
+            old=old,
+        )
+        self._changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
         self._lines: set[asyncio.Task[None]] = set()
-        self._routes: dict[tuple[str, str], Callable[[Line, Call], Awaitable[None]]] = {
+        self._routes: dict[tuple[str, str], Route] = {
             ("GET", "/"): self._root,
-            ("GET", "/api/version"): self._version,
+            ("GET", "/api/version"): self._tell_version,
             ("GET", "/api/tags"): self._tags,
             ("GET", "/api/ps"): self._ps,
             ("POST", "/api/show"): self._show,
             ("POST", "/api/chat"): self._chat,
             ("POST", "/api/generate"): self._generate,
             ("POST", "/api/embed"): self._embed,
+            ("POST", "/api/embeddings"): self._embed_one,
+            **Management(self._library, self._recorded).routes,
         }
 
     async def __aenter__(self) -> Self:
@@ -123,237 +129,184 @@ class PracticeHost:
             line.close()
 
     async def _route(self, line: Line, call: Call) -> None:
-        verb = "GET" if call.verb == "HEAD" else call.verb
-        if route := self._routes.get((verb, call.path)):
-            await route(line, call)
-        elif any(path == call.path for _, path in self._routes):
-            await line.text(405, "405 method not allowed")
+        path = BLOBS if call.path.startswith(BLOBS) else call.path
+        verbs = [verb for verb, known in self._routes if known == path]
+        route = self._routes.get((call.verb, path))
+        if not route and call.verb == "HEAD":
+            route = self._routes.get(("GET", path))
+        if route:
+            await _or_refuse(route, line, call)
+        elif verbs:
+            await line.text(NOT_ALLOWED, "405 method not allowed", allow=", ".join(verbs))
         else:
-            await line.text(404, "404 page not found")
+            await line.text(NOT_FOUND, "404 page not found")
 
-    async def _record(self, request: Request, **changes: object) -> None:
-        for name, value in changes.items():
-            setattr(request, name, value)
+    @asynccontextmanager
+    async def _recorded(self, call: Call, body: dict[str, Any]) -> AsyncIterator[Request]:
+        """Remember a request, and how it ends."""
+        request = Request(call.path, str(body.get("model", "")), body, time.monotonic())
+        self.requests.append(request)
+        await self._tell_observers()
+        outcome = "left"
+        try:
+            yield request
+            outcome = "done"
+        except Refusal:
+            outcome = "done"
+            raise
+        except faults.Ended:
+            outcome = "fault"
+            raise
+        finally:
+            request.ended, request.outcome = time.monotonic(), outcome
+            await self._tell_observers()
+
+    async def _tell_observers(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
     # Short answers
 
-    async def _root(self, line: Line, call: Call) -> None:
-        await line.text(200, "" if call.verb == "HEAD" else "Ollama is running")
+    async def _root(self, line: Line, _: Call) -> None:
+        await line.text(200, "Ollama is running", "text/plain; charset=utf-8")
 
-    async def _version(self, line: Line, _: Call) -> None:
-        await line.json({"version": VERSION})
+    async def _tell_version(self, line: Line, _: Call) -> None:
+        await line.json({"version": self._version})
 
     async def _tags(self, line: Line, _: Call) -> None:
-        await line.json({"models": [_as_tag(model) for model in self._models.values()]})
+        await line.json({"models": [answers.as_tag(model) for model in self._library.models()]})
 
     async def _ps(self, line: Line, _: Call) -> None:
-        now = time.monotonic()
-        loaded = [entry for entry in self._memory.values() if entry.expires > now]
-        await line.json({"models": [_as_running(entry, now) for entry in loaded]})
+        await line.json({"models": [answers.as_running(entry) for entry in self._memory.running()]})
 
     async def _show(self, line: Line, call: Call) -> None:
-        body = await self._body(line, call)
-        model = self._find(body) if body is not None else None
-        if body is not None and model is None:
-            name = full_name(str(body.get("model") or body.get("name") or ""))
-            await line.json({"error": f"model '{name}' not found"}, 404)
-        elif model:
-            await line.json(
-                {
-                    "modelfile": f"# a practice model: {model.about}\nFROM practice\n",
-                    "template": "{{ .Prompt }}",
-                    "details": model.details,
-                    "model_info": {"general.architecture": "practice", "practice.context_length": model.context},
-                    "capabilities": list(model.capabilities),
-                    "modified_at": _now(),
-                }
-            )
+        body = call.body()
+        name = str(body.get("model") or body.get("name") or "")
+        if not name:
+            raise Refusal("model is required", BAD_REQUEST)
+        model = self._library.find(name)
+        if model is None:
+            raise Refusal(f"model '{full_name(name)}' not found", NOT_FOUND)
+        await line.json(answers.as_shown(model))
+
+    # Vectors
 
     async def _embed(self, line: Line, call: Call) -> None:
-        body = await self._body(line, call)
-        if body is None:
-            return
-        model = self._find(body)
+        body = call.body()
+        texts = _texts(body.get("input"))
+        self._check_embeds(body, NOT_IMPLEMENTED)
+        vectors = [answers.vector(text, body.get("dimensions")) for text in texts]
+        usage = {"total_duration": 1, "load_duration": 1, "prompt_eval_count": len(texts)} if texts else {}
+        await line.json({"model": body.get("model"), "embeddings": vectors, **usage})
+
+    async def _embed_one(self, line: Line, call: Call) -> None:
+        body = call.body()
+        self._check_embeds(body, 500)
+        prompt = str(body.get("prompt") or "")
+        await line.json({"embedding": answers.vector(prompt) if prompt else []})
+
+    def _check_embeds(self, body: dict[str, Any], status: int) -> None:
+        name = str(body.get("model") or "")
+        if not name:
+            raise Refusal("model '' not found", NOT_FOUND)
+        model = self._library.find(name)
         if model is None:
-            await line.json({"error": f'model "{body.get("model")}" not found, try pulling it first'}, 404)
-        elif "embedding" not in model.capabilities:
-            await line.json({"error": "this model does not support embeddings"}, 501)
-        else:
-            texts = body.get("input") or []
-            texts = [texts] if isinstance(texts, str) else texts
-            answer = {"model": body.get("model"), "embeddings": [_vector(str(text)) for text in texts]}
-            await line.json({**answer, "total_duration": 1, "load_duration": 1, "prompt_eval_count": len(texts)})
+            raise Refusal(f'model "{name}" not found, try pulling it first', NOT_FOUND)
+        if "embedding" not in model.capabilities:
+            raise Refusal("This server does not support embeddings. Start it with `--embeddings`", status)
 
     # Answers of models
 
-    async def _generate(self, line: Line, call: Call) -> None:
-        body = await self._body(line, call)
-        if body is None:
-            return
-        prompt = str(body.get("prompt") or "")
-        await self._answer(line, call, {**body, "messages": [{"role": "user", "content": prompt}]}, _as_generate)
-
     async def _chat(self, line: Line, call: Call) -> None:
-        body = await self._body(line, call)
-        if body is not None:
-            await self._answer(line, call, body, _as_chat)
+        body = call.body()
+        async with self._recorded(call, body) as request:
+            await self._answer(line, asked.of_chat(body, self._library), request, answers.as_chat)
 
-    async def _answer(self, line: Line, call: Call, body: dict[str, Any], form: "Form") -> None:
-        model = self._find(body)
-        request = Request(call.path, str(body.get("model", "")), body, time.monotonic())
-        self.requests.append(request)
-        await self._record(request)
-        if model is None or (model.name.startswith("fault-st404")):
-            await line.json({"error": f"model '{body.get('model')}' not found"}, 404)
-            await self._record(request, ended=time.monotonic(), outcome="done")
-            return
-        answering = asyncio.create_task(self._say(line, model, body, request, form))
-        leaving = asyncio.create_task(line.peer_leaves())
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        outcome = "done"
-        if not answering.done():
-            outcome = "left"
-            answering.cancel()
-        leaving.cancel()
-        results = await asyncio.gather(answering, leaving, return_exceptions=True)
-        if isinstance(results[0], faults.Ended):
-            outcome = "fault"
-        elif isinstance(results[0], ConnectionError):
-            outcome = "left"
-        await self._record(request, ended=time.monotonic(), outcome=outcome)
-        if outcome == "left" or isinstance(results[0], faults.Broken):
-            raise ConnectionResetError
+    async def _generate(self, line: Line, call: Call) -> None:
+        body = call.body()
+        async with self._recorded(call, body) as request:
+            await self._answer(line, asked.of_generate(body, self._library), request, answers.as_generate)
 
-    async def _say(
-        self, line: Line, model: PracticeModel, body: dict[str, Any], request: Request, form: "Form"
-    ) -> None:
-        if self._waiting >= QUEUE_LIMIT:
-            await line.json({"error": "server busy, please try again.  maximum pending requests exceeded"}, 503)
+    async def _answer(self, line: Line, wanted: Asked, request: Request, form: Form) -> None:
+        if wanted.unloads:
+            self._memory.entry(wanted.model).unload()
+            await line.json(form(wanted.name, "", "") | {"done": True, "done_reason": "unload"})
             return
+        if self._memory.is_full:
+            raise Refusal("server busy, please try again.  maximum pending requests exceeded", BUSY)
+        await line.while_present(self._say(line, wanted, request, form))
+
+    async def _say(self, line: Line, wanted: Asked, request: Request, form: Form) -> None:
         began = time.monotonic()
-        self._waiting += 1
-        entry = self._memory.setdefault(model.name, Loaded(model, 0.0, asyncio.Semaphore(self._slots)))
-        try:
-            async with entry.slots:
-                cold = entry.expires < time.monotonic()
-                if cold:
-                    await asyncio.sleep(model.load_s)
-                entry.expires = time.monotonic() + KEEP_ALIVE_S
-                loaded = time.monotonic()
-                script = script_for(
-                    model.name,
-                    body.get("messages") or [],
-                    think=body.get("think"),
-                    continues=model.continues,
-                )
-                limit = (body.get("options") or {}).get("num_predict")
-                if isinstance(limit, int) and 0 < limit < len(script.text):
-                    script = Script(script.text[:limit], script.thinking)
-                await self._speak(line, model, body, request, form, script, (began, loaded))
-        finally:
-            self._waiting -= 1
+        async with self._memory.granted(wanted.model, wanted.keep_alive_s) as entry:
+            if not wanted.messages:
+                await line.json(form(wanted.name, "", "") | {"done": True, "done_reason": "load"})
+                return
+            fault = _fault_of(wanted.model.speaks)
+            speaker = faults.Speaker(line, fault, self._gate, is_wedged=entry.is_wedged)
+            await speaker.refuse()
+            times, reply = Times(began, time.monotonic()), reply_to(wanted)
+            if wanted.stream:
+                await self._speak(speaker, wanted, reply, request, form, times)
+            else:
+                await line.json(_whole(wanted, reply, form, times))
 
     async def _speak(
-        self,
-        line: Line,
-        model: PracticeModel,
-        body: dict[str, Any],
-        request: Request,
-        form: "Form",
-        script: Script,
-        times: tuple[float, float],
+        self, speaker: faults.Speaker, wanted: Asked, reply: Reply, request: Request, form: Form, times: Times
     ) -> None:
-        name = str(body.get("model", ""))
-        fault = model.name.removeprefix("fault-").partition(":")[0] if model.name.startswith("fault-") else ""
-        said = [(True, piece) for piece in script.thinking] + [(False, piece) for piece in script.text]
-        speaker = faults.Speaker(line, fault, self._gate)
-        if body.get("stream") is False:
-            text, thinking = "".join(script.text), "".join(script.thinking)
-            await line.json(form(name, text, thinking) | _last(body, request, said, times))
-            return
+        name = wanted.name
         await speaker.begin()
-        for at, (thinking_, piece) in enumerate(said):
-            await speaker.say(at, form(name, "" if thinking_ else piece, piece if thinking_ else ""))
-            await self._record(request, pieces_sent=at + 1)
-            if self.speed:
-                await asyncio.sleep(1 / self.speed)
-            elif at % 8 == 7:  # noqa: PLR2004  let others have a turn
-                await asyncio.sleep(0)
-        await speaker.end(form(name, "", "") | _last(body, request, said, times))
+        for at, (text, thought) in enumerate(reply.pieces):
+            await speaker.say(at, form(name, text, thought) | answers.logprobs(wanted, [text or thought]))
+            request.pieces_sent = at + 1
+            await self._tell_observers()
+            await self._pause(speaker, at)
+        if wanted.model.early_calls and reply.calls:
+            await speaker.say(len(reply.pieces), answers.with_calls(form(name, "", ""), reply.calls))
+        late = [] if wanted.model.early_calls else reply.calls
+        last = form(name, "", "") | answers.ending(wanted, form, reply, times)
+        await speaker.end(answers.with_calls(last, late))
 
-    # The catalogue
-
-    def _find(self, body: dict[str, Any]) -> PracticeModel | None:
-        name = full_name(str(body.get("model") or body.get("name") or ""))
-        return self._models.get(name) or next((model for model in fault_models() if model.name == name), None)
-
-    async def _body(self, line: Line, call: Call) -> dict[str, Any] | None:
-        try:
-            return call.body()
-        except ValueError as error:
-            await line.json({"error": str(error)}, 400)
-            return None
+    async def _pause(self, speaker: faults.Speaker, at: int) -> None:
+        if speaker.hurries:
+            return
+        if self.speed:
+            await asyncio.sleep(1 / self.speed)
+        elif at % TURN == TURN - 1:
+            await asyncio.sleep(0)
 
 
-Form = Callable[[str, str, str], dict[str, Any]]
+async def _or_refuse(route: Route, line: Line, call: Call) -> None:
+    """Answer a call; what the route cannot do is an answer, too."""
+    try:
+        await route(line, call)
+    except Refusal as refusal:
+        await line.json({"error": str(refusal)}, refusal.status)
+    except ValueError as error:
+        await line.json({"error": str(error)}, BAD_REQUEST)
+    except faults.Broken as broken:
+        raise ConnectionResetError from broken
+    except faults.Ended:
+        return
 
 
-def _as_chat(model: str, text: str, thinking: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text, **({"thinking": thinking} if thinking else {})}
-    return {"model": model, "created_at": _now(), "message": message, "done": False}
+def _whole(wanted: Asked, reply: Reply, form: Form, times: Times) -> dict[str, Any]:
+    """The answer in one object."""
+    value = form(wanted.name, "".join(reply.text), "".join(reply.thinking))
+    return answers.with_calls(
+        value | answers.ending(wanted, form, reply, times) | answers.logprobs(wanted, reply.text), reply.calls
+    )
 
 
-def _as_generate(model: str, text: str, thinking: str) -> dict[str, Any]:
-    thought = {"thinking": thinking} if thinking else {}
-    return {"model": model, "created_at": _now(), "response": text, **thought, "done": False}
+def _fault_of(name: str) -> str:
+    return name.removeprefix("fault-").partition(":")[0] if name.startswith("fault-") else ""
 
 
-def _last(
-    body: dict[str, Any], request: Request, said: list[tuple[bool, str]], times: tuple[float, float]
-) -> dict[str, Any]:
-    began, loaded = times
-    now = time.monotonic()
-    words = sum(len(str(message.get("content", "")).split()) for message in body.get("messages") or [])
-    limit = (body.get("options") or {}).get("num_predict")
-    return {
-        "done": True,
-        "done_reason": "length" if limit == len(said) else "stop",
-        "total_duration": int((now - began) * NANO),
-        "load_duration": int((loaded - began) * NANO),
-        "prompt_eval_count": words + 10,
-        "prompt_eval_duration": int(0.01 * NANO),
-        "eval_count": len(said),
-        "eval_duration": max(1, int((now - loaded) * NANO)),
-    }
-
-
-def _as_tag(model: PracticeModel) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "model": model.name,
-        "modified_at": "2026-11-01T09:00:00Z",
-        "size": model.size,
-        "digest": model.digest,
-        "details": model.details,
-        "capabilities": list(model.capabilities),
-    }
-
-
-def _as_running(entry: Loaded, now: float) -> dict[str, Any]:
-    expires = datetime.now(UTC) + timedelta(seconds=entry.expires - now)
-    memory = {"expires_at": expires.isoformat(), "size_vram": entry.model.size, "context_length": entry.model.context}
-    return _as_tag(entry.model) | memory
-
-
-def _vector(text: str) -> list[float]:
-    """The same for the same text, of length 1."""
-    raw = hashlib.shake_256(text.encode()).digest(DIMENSIONS)
-    values = [byte / 127.5 - 1 for byte in raw]
-    length = sum(value * value for value in values) ** 0.5
-    return [value / length for value in values]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+def _texts(found: object) -> list[str]:
+    """The texts to embed; an empty one alone is none."""
+    if found is None or found == "":
+        return []
+    texts = [found] if isinstance(found, str) else found
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise Refusal("invalid input type", BAD_REQUEST)
+    return texts

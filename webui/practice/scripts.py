@@ -1,13 +1,14 @@
 """What the practice models say: pieces of text, and of thinking before it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 HAN = re.compile("[\u3400-\u9fff]")
 PIECE = re.compile(r"\s*[A-Za-z0-9']+|\s*[^\sA-Za-z0-9]|\s+")
 WHOLE_NUMBER = re.compile(r"\d+")
 COUNT_LIMIT = 100_000
+FAST_COUNT = 2000
 PROBE = re.compile(r"^Count from 1 to 9\b")
 
 ENGLISH = """You asked: “{question}”.
@@ -108,7 +109,7 @@ class Script:
     thinking: list[str]
 
 
-def script_for(model: str, messages: Sequence[dict[str, object]], *, think: object, continues: bool) -> Script:
+def script_for(model: str, messages: Sequence[Mapping[str, object]], *, think: object, continues: bool) -> Script:
     """The pieces of the answer; of one that goes on, those after what was said already."""
     said = _said_already(messages)
     question = _question(messages)
@@ -131,6 +132,8 @@ def _probe(said: str) -> str:
 
 
 def _text(model: str, question: str) -> str:
+    if model.startswith("fault-fast"):
+        return " ".join(str(value) for value in range(1, FAST_COUNT + 1))
     if "counting" in model or "no-prefill" in model or "slow-load" in model:
         number = WHOLE_NUMBER.search(question)
         last = min(int(number[0]), COUNT_LIMIT) if number else 20
@@ -142,11 +145,11 @@ def _text(model: str, question: str) -> str:
     return (CHINESE if HAN.search(question) else ENGLISH).format(question=question[:200])
 
 
-def _question(messages: Sequence[dict[str, object]]) -> str:
+def _question(messages: Sequence[Mapping[str, object]]) -> str:
     asked = [message for message in messages if message.get("role") == "user"]
     return str(asked[-1].get("content", "")) if asked else ""
 
 
-def _said_already(messages: Sequence[dict[str, object]]) -> str:
+def _said_already(messages: Sequence[Mapping[str, object]]) -> str:
     last = messages[-1] if messages else {}
     return str(last.get("content", "")) if last.get("role") == "assistant" else ""

@@ -4,11 +4,16 @@ import asyncio
 import json
 import socket
 import struct
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http import HTTPStatus
 from typing import Any
 
 MAX_BODY = 64 * 1024 * 1024
-REASONS = {200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
+JSON = "application/json; charset=utf-8"
+ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +23,28 @@ class Call:
     verb: str
     path: str
     raw: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
-        """The JSON object by Ollama's rules: keys in any case, the last one wins. Raises ValueError."""
-        found = json.loads(self.raw.decode() or "{}", object_pairs_hook=lambda pairs: {k.lower(): v for k, v in pairs})
+        """The JSON object by Ollama's rules: its keys in any case, the last one wins, and nothing after it counts.
+
+        Raises ValueError, with the host's words.
+        """
+        if not self.raw:
+            raise ValueError("missing request body")
+        try:
+            found, _ = json.JSONDecoder().raw_decode(self.raw.decode(errors="replace").lstrip(" \t\r\n"))
+        except json.JSONDecodeError as error:
+            raise ValueError(_in_the_words_of_go(error)) from error
         if not isinstance(found, dict):
-            raise ValueError("not an object")
-        return found
+            raise ValueError("json: cannot unmarshal a value that is no object")
+        return {key.lower(): value for key, value in found.items()}
+
+
+def _in_the_words_of_go(error: json.JSONDecodeError) -> str:
+    if error.pos >= len(error.doc) or "Unterminated" in error.msg:
+        return "unexpected EOF"
+    return f"invalid character '{error.doc[error.pos]}' looking for beginning of value"
 
 
 class Line:
@@ -34,6 +54,7 @@ class Line:
         self._reader = reader
         self._writer = writer
         self._ahead = b""
+        self._headers_only = False
 
     async def next_call(self) -> Call | None:
         """The next request, or None when the peer has closed."""
@@ -45,7 +66,10 @@ class Line:
         first, *rest = head.split("\r\n")
         verb, path, _ = first.split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest if line)}
-        return Call(verb, path.partition("?")[0], await self._body(headers))
+        self._headers_only = verb == "HEAD"
+        if "100-continue" in headers.get("expect", "").lower():
+            await self.raw(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return Call(verb, path.partition("?")[0], await self._body(headers), headers)
 
     async def _body(self, headers: dict[str, str]) -> bytes:
         if "chunked" in headers.get("transfer-encoding", ""):
@@ -56,22 +80,20 @@ class Line:
             return bytes(body)
         return await self._reader.readexactly(min(int(headers.get("content-length", 0)), MAX_BODY))
 
-    async def answer(self, status: int, body: bytes = b"", content_type: str = "") -> None:
-        """A whole answer."""
-        typed = f"Content-Type: {content_type}\r\n" if content_type else ""
-        head = f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}\r\n{typed}Content-Length: {len(body)}\r\n\r\n"
-        await self.raw(head.encode() + body)
+    async def answer(self, status: int, body: bytes = b"", content_type: str = "", *, allow: str = "") -> None:
+        """A whole answer, with a Content-Type only when one is given. HEAD is answered without its body."""
+        sizes = {"Content-Length": str(len(body))}
+        head = _head(status, {"Allow": allow, "Content-Type": content_type} | sizes)
+        await self.raw(head if self._headers_only else head + body)
 
-    async def json(self, value: object, status: int = 200) -> None:
-        await self.answer(status, dumps(value), "application/json; charset=utf-8")
+    async def json(self, value: object, status: int = 200, content_type: str = JSON) -> None:
+        await self.answer(status, dumps(value), content_type)
 
-    async def text(self, status: int, text: str) -> None:
-        await self.answer(status, text.encode(), "text/plain")
+    async def text(self, status: int, text: str, content_type: str = "text/plain", *, allow: str = "") -> None:
+        await self.answer(status, text.encode(), content_type, allow=allow)
 
     async def begin_stream(self, content_type: str = "application/x-ndjson") -> None:
-        await self.raw(
-            f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-        )
+        await self.raw(_head(200, {"Content-Type": content_type, "Transfer-Encoding": "chunked"}))
 
     async def chunk(self, data: bytes) -> None:
         await self.raw(f"{len(data):x}\r\n".encode() + data + b"\r\n")
@@ -93,7 +115,20 @@ class Line:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
-    async def peer_leaves(self) -> None:
+    async def while_present(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work to its end. When the peer closes before, cancel it and raise ConnectionResetError."""
+        working, leaving = asyncio.create_task(work), asyncio.create_task(self._peer_leaves())
+        try:
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise ConnectionResetError
+            await working
+        finally:
+            working.cancel()
+            leaving.cancel()
+            await asyncio.gather(working, leaving, return_exceptions=True)
+
+    async def _peer_leaves(self) -> None:
         """Wait until the peer closes; the first byte of its next request is kept for later."""
         self._ahead = await self._reader.read(1)
         if self._ahead:
@@ -103,8 +138,16 @@ class Line:
         self._writer.close()
 
 
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    """The start of an answer; headers without a value are left out."""
+    date = {"Date": format_datetime(datetime.now(UTC), usegmt=True)}
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in ({**headers, **date}).items() if value]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 def dumps(value: object) -> bytes:
     """JSON as Go writes it: other scripts as they are, ``<`` and ``>`` escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    escaped = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    escaped = text.translate(ESCAPED)
     return escaped.encode("utf-8", "surrogatepass")

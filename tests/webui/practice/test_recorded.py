@@ -1,0 +1,88 @@
+"""Answers recorded from a running Ollama, and the same requests to the practice host."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .test_protocol import WEATHER, chat
+
+RECORDED = Path(__file__).parent / "recorded"
+VARYING = {"load_duration", "context"}  # absent where zero
+ONE = {"num_predict": 1}
+REQUESTS: dict[str, tuple[str, str, object]] = {
+    "chat_load": ("POST", "/api/chat", {"model": "practice"}),
+    "chat_logprobs": ("POST", "/api/chat", chat(logprobs=True, top_logprobs=1, options=ONE)),
+    "chat_nostream": ("POST", "/api/chat", chat(stream=False)),
+    "chat_stream": ("POST", "/api/chat", chat(options={"num_predict": 4})),
+    "chat_think": ("POST", "/api/chat", chat("practice-thinker", options=ONE)),
+    "chat_tools_native": ("POST", "/api/chat", chat("practice-tools", tools=[WEATHER])),
+    "chat_tools_parser": ("POST", "/api/chat", chat("practice-tools-early", tools=[WEATHER])),
+    "copy": ("POST", "/api/copy", {"source": "practice", "destination": "mine"}),
+    "create_from": ("POST", "/api/create", {"model": "mine", "from": "practice", "system": "Be brief."}),
+    "delete404": ("DELETE", "/api/delete", {"model": "nosuch"}),
+    "embed": ("POST", "/api/embed", {"model": "practice-embed", "input": ["a", "b"]}),
+    "embeddings": ("POST", "/api/embeddings", {"model": "practice-embed", "prompt": ""}),
+    "err_405": ("GET", "/api/chat", None),
+    "err_chat404": ("POST", "/api/chat", chat("nosuch")),
+    "err_option": ("POST", "/api/chat", chat(options={"num_ctx": "x"})),
+    "gen_stream": ("POST", "/api/generate", {"model": "practice", "prompt": "Why?", "options": {"num_predict": 2}}),
+    "gen_unload": ("POST", "/api/generate", {"model": "practice", "keep_alive": 0}),
+    "ps": ("GET", "/api/ps", None),
+    "show404": ("POST", "/api/show", {"model": "nosuch"}),
+}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @classmethod
+    def read(cls, name: str) -> "Recorded":
+        head, _, body = (RECORDED / f"{name}.http").read_bytes().replace(b"\r\n", b"\n").partition(b"\n\n")
+        first, *rest = head.decode().splitlines()
+        headers = {key.lower(): value for key, value in (line.split(": ", 1) for line in rest)}
+        return cls(int(first.split()[1]), headers, body)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_status_and_headers_are_those_recorded(send, name):
+    recorded, answer = Recorded.read(name), await send(*REQUESTS[name])
+    assert answer.status == recorded.status
+    assert answer.headers.keys() == recorded.headers.keys()
+    for header in ("content-type", "transfer-encoding", "allow"):
+        assert answer.headers.get(header) == recorded.headers.get(header)
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS.keys() - {"copy", "err_405"}))
+async def test_the_keys_and_their_order_are_those_recorded(send, name):
+    await send("POST", "/api/chat", {"model": "practice"})
+    recorded, answer = Recorded.read(name), await send(*REQUESTS[name])
+    assert shapes(answer.body) == shapes(recorded.body)
+
+
+@pytest.mark.parametrize("name", ["delete404", "embeddings", "err_405", "err_chat404", "err_option", "show404"])
+async def test_answers_without_anything_of_the_model_are_those_recorded(send, name):
+    recorded, answer = Recorded.read(name), await send(*REQUESTS[name])
+    assert answer.body == recorded.body.removesuffix(b"\n")
+
+
+def shapes(body: bytes) -> list[Any]:
+    """The kinds of lines in the order in which they come, however many there are of each."""
+    found = [shape(json.loads(line)) for line in body.splitlines() if line]
+    return [kind for at, kind in enumerate(found) if kind not in found[:at]]
+
+
+def shape(value: Any) -> Any:
+    """The keys of an object in their order; of a list, those of its first item; arguments are what a tool takes."""
+    if isinstance(value, dict):
+        return [
+            (key, None if key == "arguments" else shape(inner)) for key, inner in value.items() if key not in VARYING
+        ]
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
