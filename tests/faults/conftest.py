@@ -1,6 +1,5 @@
 """A portal that may die, a practice host that misbehaves on request, and what must hold afterwards."""
 
-import asyncio
 import json
 import shutil
 import subprocess
@@ -26,7 +25,7 @@ def prepared():
     """A data directory in which everything is made: the database, its tables, the static files."""
     with public_directory() as place:
         portal = Portal(place, "http://127.0.0.1:9")
-        asyncio.run(portal.ready())
+        portal.wait_until_ready()
         assert portal.terminate() == 0
         yield place
 

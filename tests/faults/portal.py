@@ -61,17 +61,21 @@ class Portal:
             )
 
     async def ready(self) -> "Portal":
+        """Like ``wait_until_ready``, beside other work."""
+        return await asyncio.to_thread(self.wait_until_ready)
+
+    def wait_until_ready(self) -> "Portal":
         """Wait until it can do its work."""
-        async with httpx.AsyncClient() as client:
+        with httpx.Client() as client:
             deadline = time.monotonic() + START_S
             while time.monotonic() < deadline:
                 assert self.process.poll() is None, f"the portal ended:\n{self.log}"
                 try:
-                    if (await client.get(f"{self.url}/readyz")).status_code == 200:
+                    if client.get(f"{self.url}/readyz").status_code == 200:
                         return self
                 except httpx.TransportError:
                     pass
-                await asyncio.sleep(0.05)
+                time.sleep(0.05)
         raise AssertionError(f"the portal is not ready:\n{self.log}")
 
     @property

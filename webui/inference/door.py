@@ -120,7 +120,7 @@ async def _choose_place(model: str) -> InstalledModel:
 
 async def _ask(place: InstalledModel, order: Order) -> AsyncGenerator[Event, None]:
     client = client_of(place.host)
-    messages, think = order.messages, order.think
+    messages, think = order.messages, _think(place, order)
     if order.continues:
         messages, think = await _continuing(client, place, order)
     deadline = time.monotonic() + BUSY_PATIENCE_S
@@ -138,11 +138,16 @@ async def _ask(place: InstalledModel, order: Order) -> AsyncGenerator[Event, Non
             return
 
 
+def _think(place: InstalledModel, order: Order) -> bool | None:
+    """A host refuses the wish of a model that cannot think."""
+    return order.think if "thinking" in place.capabilities else None
+
+
 async def _continuing(
     client: OllamaClient, place: InstalledModel, order: Order
 ) -> tuple[Sequence[Mapping[str, object]], bool | None]:
     """Messages that make the model go on, and whether it may think again."""
-    think = None if order.think is None else False
+    think = None if _think(place, order) is None else False
     if await prefill.honoured(client, place):
         return order.messages, think
     if order.automatic:
