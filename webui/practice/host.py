@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from . import answers, asked, faults
+from .access import is_refused
 from .answers import Form, Times
 from .asked import Asked
 from .library import NOT_FOUND, Library, Refusal
@@ -20,7 +21,7 @@ from .wire import Call, Line
 VERSION, OLD_VERSION = "0.33.0", "0.5.4"
 STEP_S = 0.06  # of a download
 TURN = 8  # pieces, after which others have a turn
-BAD_REQUEST, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 400, 405, 501, 503
+BAD_REQUEST, FORBIDDEN, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 400, 403, 405, 501, 503
 
 
 @dataclass(slots=True)
@@ -79,6 +80,9 @@ class PracticeHost:
             ("POST", "/api/embed"): self._embed,
             ("POST", "/api/embeddings"): self._embed_one,
             **Management(self._library, self._recorded).routes,
+            ("GET", "/practice/requests"): self._tell_requests,
+            ("POST", "/practice/settings"): self._set,
+            ("POST", "/practice/release"): self._release,
         }
 
     async def __aenter__(self) -> Self:
@@ -134,7 +138,9 @@ class PracticeHost:
         route = self._routes.get((call.verb, path))
         if not route and call.verb == "HEAD":
             route = self._routes.get(("GET", path))
-        if route:
+        if is_refused(call.headers, self._address):
+            await line.answer(FORBIDDEN)
+        elif route:
             await _or_refuse(route, line, call)
         elif verbs:
             await line.text(NOT_ALLOWED, "405 method not allowed", allow=", ".join(verbs))
@@ -188,6 +194,20 @@ class PracticeHost:
         if model is None:
             raise Refusal(f"model '{full_name(name)}' not found", NOT_FOUND)
         await line.json(answers.as_shown(model))
+
+    # For tests in other processes
+
+    async def _tell_requests(self, line: Line, _: Call) -> None:
+        await line.json([asdict(request) for request in self.requests])
+
+    async def _set(self, line: Line, call: Call) -> None:
+        """``speed``: pieces a second; 0 or null: no pause."""
+        self.speed = float(call.body().get("speed") or 0) or None
+        await line.answer(200)
+
+    async def _release(self, line: Line, _: Call) -> None:
+        self.release()
+        await line.answer(200)
 
     # Vectors
 

@@ -61,10 +61,10 @@ class Line:
         try:
             ahead, self._ahead = self._ahead, b""
             head = (ahead + await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             return None
         first, *rest = head.split("\r\n")
-        verb, path, _ = first.split(" ", 2)
+        verb, path = (*first.split(" "), "", "")[:2]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest if line)}
         self._headers_only = verb == "HEAD"
         if "100-continue" in headers.get("expect", "").lower():

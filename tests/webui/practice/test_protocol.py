@@ -337,6 +337,43 @@ async def test_more_callers_than_the_queue_holds_are_told_so(monkeypatch):
     assert answer.value["error"] == "server busy, please try again.  maximum pending requests exceeded"
 
 
+@pytest.mark.parametrize(
+    ("host_name", "origin", "status"),
+    [
+        ("localhost:11435", "", 200),
+        ("host.docker.internal", "", 200),
+        ("10.1.2.3", "", 200),
+        ("127.0.0.1", "http://localhost:8000", 200),
+        ("10.1.2.3:1", "http://10.1.2.3:1", 200),
+        ("127.0.0.1", "http://192.168.1.5:8000", 403),
+        ("127.0.0.1", "https://evil.example", 403),
+    ],
+)
+async def test_pages_of_other_places_may_not_ask(send, host_name, origin, status):
+    origins = {"Origin": origin} if origin else {}
+    assert (await send("GET", "/api/version", Host=host_name, **origins)).status == status
+
+
+# For tests in other processes
+
+
+async def test_another_process_sees_what_was_asked_and_opens_the_gate(host, send):
+    async with connection(host.url) as (reader, writer):
+        writer.write(request_bytes("POST", "/api/chat", chat("fault-gate")))
+        await host.wait_for(lambda: host.requests and host.requests[0].pieces_sent == 5)
+        (told,) = (await send("GET", "/practice/requests")).value
+        assert (told["endpoint"], told["model"], told["pieces_sent"]) == ("/api/chat", "fault-gate", 5)
+        assert (await send("POST", "/practice/release")).status == 200
+        assert (await read_answer(reader)).lines[-1]["done"]
+
+
+async def test_another_process_sets_the_speed(host, send):
+    await send("POST", "/practice/settings", {"speed": 200})
+    assert host.speed == 200
+    await send("POST", "/practice/settings", {"speed": None})
+    assert host.speed is None
+
+
 # Vectors
 
 

@@ -58,6 +58,13 @@ async def test_status_and_headers_are_those_recorded(send, name):
         assert answer.headers.get(header) == recorded.headers.get(header)
 
 
+@pytest.mark.parametrize("host_name", ["ollama", "example.com:11434", "8.8.8.8"])
+async def test_a_name_that_leads_elsewhere_is_refused_as_recorded(send, host_name):
+    recorded, answer = Recorded.read("err_host"), await send("GET", "/api/tags", Host=host_name)
+    assert (answer.status, answer.body) == (recorded.status, b"")
+    assert answer.headers.keys() == recorded.headers.keys()
+
+
 @pytest.mark.parametrize("name", sorted(REQUESTS.keys() - {"copy", "err_405"}))
 async def test_the_keys_and_their_order_are_those_recorded(send, name):
     await send("POST", "/api/chat", {"model": "practice"})
