@@ -65,6 +65,7 @@ def begin(answer: GrowingAnswer) -> None:
 
     answer.grew = grew
     _answers[answer.run] = answer
+    grew()
 
 
 def end(answer: GrowingAnswer) -> None:

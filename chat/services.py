@@ -41,7 +41,7 @@ def _start(*, owner: User, text: str, model: str, think: bool | None, client_key
     conversation.save(force_insert=True)
     _ask(conversation=conversation, author=owner, text=text, model=model, think=think, client_key=client_key)
     Draft.objects.filter(user=owner, conversation=None).delete()
-    _tell(partial(live.list_changed, owner.pk))
+    _tell(partial(live.list_changed, owner.pk), driver.wake)
     return conversation
 
 
@@ -74,7 +74,11 @@ def _ask_and_show(
         conversation=conversation, author=author, text=text, model=model, think=think, client_key=client_key
     )
     Draft.objects.filter(user=author, conversation=conversation).delete()
-    _tell(partial(live.turns_added, conversation.pk, 2), partial(live.list_changed, conversation.owner_id))
+    _tell(
+        partial(live.turns_added, conversation.pk, 2),
+        partial(live.list_changed, conversation.owner_id),
+        driver.wake,
+    )
     return question
 
 
@@ -94,7 +98,7 @@ def edit(*, question: Message, author: User, text: str, model: str, client_key: 
         parent=question.parent,
         beside=True,
     )
-    _tell(partial(live.thread_changed, conversation.pk))
+    _tell(partial(live.thread_changed, conversation.pk), driver.wake)
     return version
 
 
@@ -111,7 +115,7 @@ def answer_again(*, answer: Message, asker: User, model: str = "") -> Message:
         think=_thinking_choice(conversation),
     )
     _touch(conversation, head=another)
-    _tell(partial(live.thread_changed, conversation.pk))
+    _tell(partial(live.thread_changed, conversation.pk), driver.wake)
     return another
 
 
@@ -134,7 +138,7 @@ def go_on(*, answer: Message, asker: User, automatic: bool = False) -> Run:
     stats = {**answer.stats, "continued": True, **({"resumed": True} if automatic else {})}
     Message.objects.filter(pk=answer.pk).update(state=State.QUEUED, error="", error_detail="", stats=stats, **kept)
     _touch(answer.conversation)
-    _tell(partial(live.answer_changed, answer.pk))
+    _tell(partial(live.answer_changed, answer.pk), driver.wake)
     return run
 
 
@@ -226,7 +230,6 @@ def _queue_run(*, conversation: Conversation, **facts: object) -> Run:
         if _constraint(error) != "one_live_run_per_conversation":
             raise
         raise AlreadyAnswering from error
-    transaction.on_commit(driver.wake)
     return run
 
 
@@ -257,6 +260,6 @@ def _constraint(error: IntegrityError) -> str | None:
 
 
 def _tell(*tellings: Callable[[], None]) -> None:
-    """Tell the pages, in this order, once the change is stored."""
+    """Tell the pages, in this order, once the change is stored; and then the driver, when there is a run for it."""
     for telling in tellings:
         transaction.on_commit(telling)
