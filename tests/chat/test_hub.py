@@ -15,14 +15,16 @@ async def test_whoever_looks_follows_an_answer_that_begins_later():
     pump = asyncio.create_task(viewer.pump())
     answer = GrowingAnswer(run=uuid.uuid4(), message=uuid.uuid4(), conversation=conversation)
     hub.begin(answer)
-    answer.append(text="Tea", thinking="")
     async with asyncio.timeout(5):
-        messages = [await told.get() for _ in range(3)]
+        for _ in ("thinking", "answer"):
+            await told.get()
+        answer.append(text="Tea", thinking="")
+        growth = await told.get()
     hub.end(answer)
     hub.leave(viewer, hub.conversation_topic(conversation))
     pump.cancel()
 
-    assert "Tea" in messages[-1]
+    assert "Tea" in growth
 
 
 async def test_whoever_left_hears_nothing():
