@@ -19,6 +19,7 @@ from .replies import Reply, reply_to
 from .wire import Call, Line
 
 VERSION, OLD_VERSION = "0.33.0", "0.5.4"
+REMEMBERED = 10_000  # requests
 STEP_S = 0.06  # of a download
 TURN = 8  # pieces, after which others have a turn
 BAD_REQUEST, FORBIDDEN, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 400, 403, 405, 501, 503
@@ -41,7 +42,7 @@ class PracticeHost:
     """``async with PracticeHost() as host`` serves at ``host.url``.
 
     ``speed`` is pieces a second, None: no pause. ``slots`` are answers at once per model. With ``faults`` the models
-    that misbehave are listed; ``old`` makes models as hosts before 0.5.5 do.
+    that misbehave are listed, and ``/practice/...`` tells tests in other processes what was asked; ``old`` makes models as hosts before 0.5.5 do.
     """
 
     def __init__(
@@ -80,9 +81,7 @@ class PracticeHost:
             ("POST", "/api/embed"): self._embed,
             ("POST", "/api/embeddings"): self._embed_one,
             **Management(self._library, self._recorded).routes,
-            ("GET", "/practice/requests"): self._tell_requests,
-            ("POST", "/practice/settings"): self._set,
-            ("POST", "/practice/release"): self._release,
+            **(self._test_routes if faults else {}),
         }
 
     async def __aenter__(self) -> Self:
@@ -152,6 +151,7 @@ class PracticeHost:
         """Remember a request, and how it ends."""
         request = Request(call.path, str(body.get("model", "")), body, time.monotonic())
         self.requests.append(request)
+        del self.requests[:-REMEMBERED]
         await self._tell_observers()
         outcome = "left"
         try:
@@ -195,7 +195,15 @@ class PracticeHost:
             raise Refusal(f"model '{full_name(name)}' not found", NOT_FOUND)
         await line.json(answers.as_shown(model))
 
-    # For tests in other processes
+    # For tests in other processes; people's questions are shown to nobody
+
+    @property
+    def _test_routes(self) -> dict[tuple[str, str], Route]:
+        return {
+            ("GET", "/practice/requests"): self._tell_requests,
+            ("POST", "/practice/settings"): self._set,
+            ("POST", "/practice/release"): self._release,
+        }
 
     async def _tell_requests(self, line: Line, _: Call) -> None:
         await line.json([asdict(request) for request in self.requests])

@@ -65,6 +65,8 @@ async def test_a_pull_stops_when_its_last_follower_leaves(host, send):
     await host.wait_for(lambda: [request.outcome for request in host.requests] == ["left", "left"])
     host.release()
     assert "fault-pull-gate:latest" not in await names(send)
+    again = await send("POST", "/api/pull", {"model": "fault-pull-gate"})
+    assert again.lines[1]["completed"] * 2 == again.lines[1]["total"]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,14 @@ async def test_a_model_made_from_another_shares_its_weights_and_speaks_alike(sen
     said = await send("POST", "/api/chat", {"model": "counter", "messages": [{"role": "user", "content": "to 9"}]})
     assert said.text == "1 2 3 "
     assert "Counter:latest" in await names(send)
+
+
+async def test_the_messages_of_a_model_come_before_those_sent(send):
+    messages = [{"role": "user", "content": "One two three"}, {"role": "assistant", "content": "four five"}]
+    await send("POST", "/api/create", {"model": "mine", "from": "practice", "messages": messages})
+    asked = {"messages": [{"role": "user", "content": "Why?"}], "stream": False}
+    counts = [(await send("POST", "/api/chat", asked | {"model": name})).value for name in ("practice", "mine")]
+    assert counts[1]["prompt_eval_count"] - counts[0]["prompt_eval_count"] == 5
 
 
 async def test_a_name_in_other_letters_overwrites_and_keeps_its_spelling(send):

@@ -7,7 +7,7 @@ import pytest
 
 from webui.practice import PracticeHost
 
-from .wire import connection, read_answer, request_bytes
+from .wire import ask, connection, read_answer, request_bytes
 
 STREAM = "application/x-ndjson"
 JSON = "application/json; charset=utf-8"
@@ -173,7 +173,9 @@ async def test_a_model_unloaded_while_it_answers_goes_on_to_its_end(host, send):
     assert await running(send) == []
 
 
-@pytest.mark.parametrize(("keep_alive", "seconds"), [("10m", 600), (90, 90), ("1h30m", 5400)])
+@pytest.mark.parametrize(
+    ("keep_alive", "seconds"), [("10m", 600), (90, 90), ("1h30m", 5400), (-1, 292 * 365.25 * 86400)]
+)
 async def test_a_model_stays_as_long_as_asked_and_keeps_to_it(send, keep_alive, seconds):
     await send("POST", "/api/chat", chat(keep_alive=keep_alive))
     await send("POST", "/api/chat", chat())
@@ -226,6 +228,16 @@ async def test_one_connection_serves_many_requests(host):
         for _ in range(3):
             writer.write(request_bytes("POST", "/api/chat", chat()))
             assert (await read_answer(reader)).lines[-1]["done"]
+
+
+async def test_a_request_sent_during_an_answer_is_answered_after_it(host):
+    async with connection(host.url) as (reader, writer):
+        writer.write(request_bytes("POST", "/api/chat", chat("fault-gate")))
+        await host.wait_for(lambda: host.requests and host.requests[0].pieces_sent == 5)
+        writer.write(request_bytes("GET", "/"))
+        host.release()
+        assert (await read_answer(reader)).lines[-1]["done"]
+        assert (await read_answer(reader)).body == b"Ollama is running"
 
 
 # Names and keys
@@ -365,6 +377,10 @@ async def test_another_process_sees_what_was_asked_and_opens_the_gate(host, send
         assert (told["endpoint"], told["model"], told["pieces_sent"]) == ("/api/chat", "fault-gate", 5)
         assert (await send("POST", "/practice/release")).status == 200
         assert (await read_answer(reader)).lines[-1]["done"]
+
+
+async def test_what_was_asked_is_shown_only_to_tests(old_host):
+    assert (await ask(old_host.url, "GET", "/practice/requests")).status == 404
 
 
 async def test_another_process_sets_the_speed(host, send):

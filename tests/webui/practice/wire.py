@@ -71,6 +71,7 @@ async def read_answer(reader: asyncio.StreamReader, *, has_body: bool = True) ->
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+    assert first.startswith("HTTP/1.1 ")
     headers = dict(line.split(": ", 1) for line in rest if line)
     return int(first.split()[1]), {name.lower(): value for name, value in headers.items()}
 
