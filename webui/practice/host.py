@@ -42,7 +42,8 @@ class PracticeHost:
     """``async with PracticeHost() as host`` serves at ``host.url``.
 
     ``speed`` is pieces a second, None: no pause. ``slots`` are answers at once per model. With ``faults`` the models
-    that misbehave are listed, and ``/practice/...`` tells tests in other processes what was asked; ``old`` makes models as hosts before 0.5.5 do.
+    that misbehave are listed, and ``/practice/...`` tells tests in other processes what was asked. An ``old`` host
+    makes models as hosts before 0.5.5 do.
     """
 
     def __init__(
