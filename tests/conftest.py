@@ -28,6 +28,13 @@ def plain_static_files():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords():
+    """A password that is slow to try is slow to make; the tests with a real server process keep the real way."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
 @pytest.fixture
 def root(db) -> User:
     """Who set the portal up."""

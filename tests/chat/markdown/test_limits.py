@@ -74,11 +74,14 @@ def test_harmful_text_takes_no_time(name, size):
 
 @pytest.mark.parametrize("name", HARMFUL)
 def test_a_harmful_title_takes_no_time(name):
-    began = time.process_time()
-    title = plain(HARMFUL[name], 60)
+    titles, took_s = set(), []
+    for _ in range(3):  # Python may tidy its memory during one of them
+        began = time.process_time()
+        titles.add(plain(HARMFUL[name], 60))
+        took_s.append(time.process_time() - began)
 
-    assert len(title) <= 60
-    assert time.process_time() - began < PATIENCE_S / 10
+    assert max(map(len, titles)) <= 60
+    assert min(took_s) < PATIENCE_S / 10
 
 
 @pytest.mark.parametrize("name", HARMFUL)
