@@ -8,8 +8,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from chat.models import Conversation
+from chat.models import Conversation, Draft, Message, Run
 from chat.routing import socket_urlpatterns
+from webui.accounts import setup
+from webui.accounts.models import User
+from webui.inference.models import Host
 
 PUBLIC = {"accounts:sign_in", "accounts:sign_out", "set_language", "healthz", "readyz"}
 SETUP_ONLY = {"accounts:setup"}
@@ -162,8 +165,6 @@ def test_the_owner_gets_an_answer(client, alice, conversation, name):
 
 @pytest.mark.parametrize("name", sorted(POST_ONLY | POST_TOO))
 def test_nothing_is_changed_without_the_token_of_a_form(alice, conversation, name, monkeypatch):
-    from webui.accounts import setup
-
     if name in SETUP_ONLY:
         monkeypatch.setattr(setup, "is_needed", lambda: True)
     strict = Client(enforce_csrf_checks=True)
@@ -223,8 +224,4 @@ def _without_marks(answer: HttpResponse) -> str:
 
 def _rows() -> list[object]:
     """Everything a page could have changed."""
-    from chat.models import Draft, Message, Run
-    from webui.accounts.models import User
-    from webui.inference.models import Host
-
     return [list(model.objects.order_by("pk").values()) for model in (User, Conversation, Message, Run, Draft, Host)]
