@@ -67,14 +67,15 @@ class Viewer:
             while self._outbox:
                 if len(self._outbox) > BACKLOG:
                     raise TooSlow
-                for message in self._due(self._outbox.popleft()):
+                for message in self.due(self._outbox.popleft()):
                     await self._wait_for_credit()
                     self._in_flight += len(message)
                     await self._send(message)
             self._wake.clear()
             await self._wake.wait()
 
-    def _due(self, item: str | GrowingAnswer) -> list[str]:
+    def due(self, item: str | GrowingAnswer) -> list[str]:
+        """The messages that bring the page up to date with one thing it was told or noticed."""
         if isinstance(item, str):
             return [item]
         views = item.views(self.language)

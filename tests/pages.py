@@ -42,6 +42,10 @@ class Page:
     def find(self, id_: str) -> ET.Element | None:
         return self.root.find(f".//*[@id='{id_}']")
 
+    def fill(self, id_: str, html: str) -> None:
+        """Put other content into an element."""
+        _fill(self.element(id_), html)
+
     def shown(self, id_: str) -> str:
         """An element as it looks, without what differs between two requests."""
         return "\n".join(_normal(self.element(id_)))
