@@ -1,0 +1,224 @@
+"""Modelfiles: read as Ollama's own parser reads them, and written so that it reads the same again.
+
+    FROM llama3
+    SYSTEM \"\"\"You are
+    kind.\"\"\"
+    PARAMETER temperature 0.7
+    MESSAGE user Hello
+
+There are no escapes and no single quotes. What cannot be printed is dropped, full-width spaces and the joiners of
+emoji too; the JSON fields of a create request keep them, so send those wherever a host takes them.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import options
+
+COMMANDS: Final = (
+    "from",
+    "license",
+    "template",
+    "system",
+    "adapter",
+    "draft",
+    "renderer",
+    "parser",
+    "parameter",
+    "message",
+    "requires",
+)
+ROLES: Final = ("system", "user", "assistant")
+SINGLE: Final = {"from", "system", "template", "renderer", "parser", "requires"}
+
+BETWEEN = re.compile(r"(?:[ \t\r\n]|#[^\n]*(?:\n|$))*")
+NAME = re.compile(r"[A-Za-z]*")
+KEY = re.compile(r"[A-Za-z0-9_]*")
+ROLE = re.compile(r"[A-Za-z]*")
+VERSION = re.compile(r"v?\d+(\.\d+(\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)?)?")
+TRIPLE = '"""'
+
+
+class ModelfileError(ValueError):
+    """``reason`` is what Ollama says, ``line`` where (the first is 1, 0 for the whole text)."""
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``key`` is the name of a parameter or the role of a message."""
+
+    name: str
+    value: str
+    key: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        key = f" {self.key}" if self.name in {"parameter", "message"} else ""
+        return f"{self.name.upper()}{key} {_quoted(self.value, self.line)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Modelfile:
+    commands: tuple[Command, ...]
+
+    def __str__(self) -> str:
+        """As text. Raises ModelfileError for a value the grammar cannot hold."""
+        return "".join(f"{command}\n" for command in self.commands)
+
+    def request(self) -> dict[str, Any]:
+        """The fields of a create request. Raises ModelfileError for what a host would refuse, or store and regret."""
+        fields: dict[str, Any] = {}
+        for command in self.commands:
+            try:
+                _add(fields, command)
+            except ValueError as error:
+                raise ModelfileError(str(error), command.line) from None
+        return fields
+
+
+def parse(text: str) -> Modelfile:
+    """Read a Modelfile. Raises ModelfileError."""
+    commands = tuple(_commands("".join(filter(_is_kept, text))))
+    if not any(command.name == "from" for command in commands):
+        raise ModelfileError("no FROM line")
+    return Modelfile(commands)
+
+
+def _is_kept(character: str) -> bool:
+    return character in " \t\n" or unicodedata.category(character)[0] in "LMNPS"
+
+
+def _commands(text: str) -> Iterator[Command]:
+    scan = _Scan(text)
+    while scan.goes_on():
+        line = scan.line
+        name = scan.name()
+        key = ""
+        if name == "parameter":
+            key = scan.word(KEY)
+        elif name == "message":
+            key = scan.role()
+        yield Command(name, scan.value(), key, line)
+
+
+class _Scan:
+    """A place in the text. Every method but ``goes_on`` reads one thing and the blank that must follow it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    @property
+    def line(self) -> int:
+        return self._text.count("\n", 0, self._at) + 1
+
+    def goes_on(self) -> bool:
+        """Pass over what may stand between commands; whether there is another one."""
+        self._at = self._match(BETWEEN).end()
+        return self._at < len(self._text)
+
+    def name(self) -> str:
+        line, word = self.line, self._match(NAME)
+        self._at = word.end()
+        if self._at == len(self._text):
+            raise ModelfileError("unexpected EOF", line)
+        if word[0].lower() not in COMMANDS or not self._blank():
+            raise ModelfileError(_one_of("command", COMMANDS), line)
+        return word[0].lower()
+
+    def role(self) -> str:
+        line, role = self.line, self.word(ROLE)
+        if role not in ROLES:
+            raise ModelfileError(_one_of("message role", ROLES), line)
+        return role
+
+    def word(self, kind: re.Pattern[str]) -> str:
+        line, word = self.line, self._match(kind)
+        self._at = word.end()
+        if not self._blank():
+            raise ModelfileError(f"unexpected EOF: {word[0]}" if self._at < len(self._text) else "unexpected EOF", line)
+        return word[0]
+
+    def value(self) -> str:
+        """Up to the end of the first line at which nothing is left open."""
+        line, start = self.line, self._at
+        while True:
+            end = self._text.find("\n", self._at)
+            self._at = len(self._text) if end < 0 else end + 1
+            value = _unquoted(self._text[start : self._at].strip(" \t\n"))
+            if value is not None:
+                return value
+            if end < 0:
+                raise ModelfileError("unexpected EOF", line)
+
+    def _blank(self) -> bool:
+        found = self._text[self._at : self._at + 1] in {" ", "\t"}
+        self._at += found
+        return found
+
+    def _match(self, kind: re.Pattern[str]) -> re.Match[str]:
+        found = kind.match(self._text, self._at)
+        assert found is not None  # noqa: S101  each of these patterns matches nothing at least
+        return found
+
+
+def _unquoted(text: str) -> str | None:
+    """What a value means, or None while its quotes are open."""
+    for quotes in (TRIPLE, '"'):
+        if text.startswith(quotes):
+            closed = len(text) >= 2 * len(quotes) and text.endswith(quotes)
+            return text[len(quotes) : -len(quotes)] if closed else None
+    return text
+
+
+def _quoted(value: str, line: int) -> str:
+    """The value so that it reads the same again."""
+    if value == value.strip() and "\n" not in value and not value.startswith('"'):
+        return value
+    written = f"{TRIPLE}{value}{TRIPLE}"
+    if _ends_early(written):
+        raise ModelfileError('a line of it ends in """', line)
+    return written
+
+
+def _ends_early(written: str) -> bool:
+    """Whether the quotes would be closed at the end of a line before the last."""
+    ends = [at for at, character in enumerate(written) if character == "\n"]
+    return any(_unquoted(written[:end].strip(" \t\n")) is not None for end in ends)
+
+
+def _one_of(what: str, words: tuple[str, ...]) -> str:
+    *others, last = (f'"{word}"' for word in words)
+    return f"{what} must be one of {', '.join(others)}, or {last}"
+
+
+def _add(fields: dict[str, Any], command: Command) -> None:
+    name, value = command.name, command.value
+    if name in {"adapter", "draft"}:
+        raise ValueError(f"{name} must be a file that was uploaded")
+    if name == "requires" and not VERSION.fullmatch(value):
+        raise ValueError("requires must be a valid semver (e.g. 0.14.0)")
+    if name == "parameter" and command.key not in options.IGNORED:
+        _add_parameter(fields.setdefault("parameters", {}), command)
+    elif name == "message":
+        fields.setdefault("messages", []).append({"role": command.key, "content": value})
+    elif name == "license":
+        fields.setdefault("license", []).append(value)
+    elif name in SINGLE and value:
+        fields[name] = value  # the last one counts
+
+
+def _add_parameter(parameters: dict[str, Any], command: Command) -> None:
+    value = options.typed(command.key, command.value)
+    if options.TYPES[command.key] is list:
+        parameters.setdefault(command.key, []).append(value)
+    else:
+        parameters[command.key] = value
