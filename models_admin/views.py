@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from models_admin.forms import HostForm
 from webui.http import Request
 from webui.inference import hosts
+from webui.inference.check import check
 from webui.inference.models import Host, InstalledModel
 
 
@@ -18,7 +19,7 @@ def setup_host(request: Request) -> HttpResponseBase:
     _administrators_only(request)
     form = HostForm(request.POST if request.method == "POST" else None)
     address = form.data.get("url", "") if form.is_bound else settings.OLLAMA_HOST
-    found = async_to_sync(hosts.check)(address)
+    found = async_to_sync(check)(address)
     if form.is_bound and found.passed:
         host = hosts.register(found.url)
         async_to_sync(hosts.refresh_once)(host)
@@ -30,7 +31,7 @@ def setup_host(request: Request) -> HttpResponseBase:
 def check_host(request: Request) -> HttpResponse:
     """The live check while somebody types an address, as a part."""
     _administrators_only(request)
-    found = async_to_sync(hosts.check)(request.GET.get("url", "")[:300])
+    found = async_to_sync(check)(request.GET.get("url", "")[:300])
     return render(request, "models_admin/_check.html", {"check": found})
 
 

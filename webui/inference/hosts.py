@@ -1,11 +1,7 @@
-"""The Ollama hosts: looking whether one will do, registering it, and watching over all of them."""
+"""The Ollama hosts: registering one, and watching over all of them."""
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
@@ -14,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from webui.db import DatabaseAway, read_db, run_db
-from webui.inference.addresses import AddressRefused, base_url, resolve
+from webui.inference.check import check
 from webui.inference.clients import client_of
 from webui.inference.models import Host, InstalledModel
 from webui.ollama import InstalledModel as Found
@@ -27,63 +23,6 @@ LOOK_S = 10.0
 PATIENCE_S = 8.0  # a host that needs longer to list its models is not well
 PRACTICE_SPEED = 60.0
 PRACTICE_NAME = "practice"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing the live check looked at. ``state``: ok, warn, danger or idle; ``took_ms`` where it was timed."""
-
-    key: str
-    state: str
-    fact: str = ""
-    took_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HostCheck:
-    """The steps of a live check, and whether the host will do. ``url`` is the address as it would be stored."""
-
-    steps: list[Step]
-    url: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return bool(self.steps) and all(step.state in {"ok", "warn"} for step in self.steps)
-
-
-async def check(typed: str) -> HostCheck:
-    """Look step by step: address, port, version, models, whether anybody can reach it."""
-    steps: list[Step] = []
-    url = ""
-    async with aclosing(_looking(typed)) as looking:
-        async for step, found in looking:
-            steps.append(step)
-            url = found
-    return HostCheck(steps, url)
-
-
-async def _looking(typed: str) -> AsyncGenerator[tuple[Step, str], None]:
-    try:
-        url = base_url(typed)
-        began = time.monotonic()
-        addresses = await asyncio.to_thread(resolve, url)
-    except AddressRefused as error:
-        yield Step(f"address-{error.reason}", "danger"), ""
-        return
-    yield Step("address", "ok", str(addresses[0]), _ms(began)), url
-    async with OllamaClient(url) as client:
-        try:
-            began = time.monotonic()
-            version = await client.version()
-            yield Step("answers", "ok", version, _ms(began)), url
-            began = time.monotonic()
-            models, running = await client.models(), await client.running()
-        except OllamaError as error:
-            yield Step(f"fails-{error.kind}", "danger", urlsplit(url).netloc), url
-            return
-    yield Step("models", "ok", f"{len(models)} {len(running)}", _ms(began)), url
-    if not addresses[0].is_loopback:
-        yield Step("open", "warn", str(urlsplit(url).port)), url
 
 
 @transaction.atomic
@@ -247,7 +186,3 @@ def _free_name(wanted: str) -> str:
     taken = set(Host.objects.values_list("name", flat=True))
     names = [wanted, *(f"{wanted}-{number}" for number in range(2, 100))]
     return next(name for name in names if name not in taken)
-
-
-def _ms(began: float) -> int:
-    return max(1, round((time.monotonic() - began) * 1000))

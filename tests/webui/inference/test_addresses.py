@@ -1,0 +1,127 @@
+"""Which addresses somebody may type for a host."""
+
+import socket
+
+import pytest
+
+from webui.inference import addresses
+from webui.inference.addresses import AddressRefused, base_url, resolve
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("gpu-01", "http://gpu-01:11434"),
+        (" GPU-01:8080 ", "http://gpu-01:8080"),
+        ("http://10.20.4.31", "http://10.20.4.31:11434"),
+        ("http://10.20.4.31:11434/", "http://10.20.4.31:11434"),
+        ("https://ollama.lan", "https://ollama.lan:443"),
+        ("http://[::1]:11434", "http://[::1]:11434"),
+        ("[fd00::7]", "http://[fd00::7]:11434"),
+    ],
+)
+def test_an_address_is_rebuilt_from_its_parts(typed, stored):
+    assert base_url(typed) == stored
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "   ",
+        "ftp://gpu-01",
+        "file:///etc/passwd",
+        "http://user:secret@gpu-01",
+        "http://gpu-01@evil.example",
+        "http://gpu-01/api",
+        "http://gpu-01?x=1",
+        "http://gpu-01#x",
+        "http://gpu 01",
+        "http://gpu-01\r\nHost: evil",
+        "http://gpu-01:0",
+        "http://gpu-01:99999",
+        "http://gpu-01:port",
+        "http://-gpu",
+        "http://[::1",
+        "javascript:alert(1)",
+        "http://gpu\u3002evil",
+        "unix:///run/docker.sock",
+    ],
+)
+def test_what_is_no_plain_address_is_refused(typed):
+    with pytest.raises(AddressRefused) as refused:
+        base_url(typed)
+
+    assert refused.value.reason == "form"
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """``names["gpu-01"] = "10.0.0.7"``: what a name leads to, without asking the network."""
+    known: dict[str, str] = {}
+
+    def look_up(name, port, *_, **__):
+        try:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[name], port))]
+        except KeyError:
+            raise socket.gaierror from None
+
+    monkeypatch.setattr(addresses, "getaddrinfo", look_up)
+    return known
+
+
+def reason_for(url: str) -> str:
+    try:
+        resolve(url)
+    except AddressRefused as refused:
+        return refused.reason
+    return ""
+
+
+def test_a_name_nobody_knows_is_refused(names):
+    assert reason_for("http://nowhere:11434") == "name"
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "0.0.0.0", "224.0.0.1", "::ffff:169.254.169.254", "fe80::1", "::", "ff02::1"]
+)
+def test_some_addresses_are_refused_whatever_is_allowed(names, settings, address):
+    settings.OLLAMA_ALLOWED_HOSTS = ["0.0.0.0/0", "::/0", "gpu-01"]
+    names["gpu-01"] = address
+
+    assert reason_for("http://gpu-01:11434") == "forbidden"
+
+
+def test_a_network_nobody_allowed_is_refused(names, settings):
+    settings.OLLAMA_ALLOWED_HOSTS = []
+    names["gpu-01"] = "10.20.4.31"
+
+    assert reason_for("http://gpu-01:11434") == "forbidden"
+
+
+@pytest.mark.parametrize("rule", ["10.0.0.0/8", "10.20.4.31", "gpu-01", "GPU-01"])
+def test_a_rule_is_a_name_an_address_or_a_network(names, settings, rule):
+    settings.OLLAMA_ALLOWED_HOSTS = [rule]
+    names["gpu-01"] = "10.20.4.31"
+
+    assert reason_for("http://gpu-01:11434") == ""
+
+
+def test_a_rule_for_one_name_does_not_cover_a_longer_one(names, settings):
+    settings.OLLAMA_ALLOWED_HOSTS = ["gpu-01"]
+    names["gpu-01.evil.example"] = "10.20.4.31"
+
+    assert reason_for("http://gpu-01.evil.example:11434") == "forbidden"
+
+
+def test_the_configured_host_needs_no_rule(names, settings):
+    settings.OLLAMA_HOST = "http://gpu-01:11434"
+    names["gpu-01"] = "10.20.4.31"
+
+    assert reason_for("http://gpu-01:11434") == ""
+
+
+def test_this_machine_needs_no_rule(names):
+    names["localhost"] = "127.0.0.1"
+
+    assert reason_for("http://localhost:11434") == ""
