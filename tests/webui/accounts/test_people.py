@@ -1,0 +1,117 @@
+"""Everybody's accounts, for administrators."""
+
+import pytest
+from django.test import Client
+
+from tests.conftest import PASSWORD
+from webui.accounts.models import User
+
+NEW = {"name": "Dan", "username": "dan", "password": "correct horse battery"}
+
+
+@pytest.fixture
+def roots(client, root) -> Client:
+    client.force_login(root)
+    return client
+
+
+def do(client: Client, user: User, what: str):
+    return client.post(f"/people/{user.pk}/", {"do": what})
+
+
+def test_a_new_account_can_sign_in_with_the_password_shown(roots):
+    page = roots.post("/people/", NEW).content.decode()
+
+    assert NEW["password"] in page
+    assert Client().post("/sign-in/", {"username": "dan", "password": NEW["password"]}).status_code == 302
+
+
+def test_a_new_account_administers_nothing(roots):
+    roots.post("/people/", NEW | {"is_admin": "on", "do": "promote"})
+
+    assert not User.objects.get(username="dan").is_admin
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"username": "ROOT"}, "username"),
+        ({"username": ""}, "username"),
+        ({"username": "a b"}, "username"),
+        ({"password": "short"}, "password"),
+        ({"name": "a" * 99}, "name"),
+    ],
+)
+def test_what_will_not_do_is_said_at_its_field_and_nothing_is_lost(roots, change, field):
+    page = roots.post("/people/", NEW | change)
+
+    assert page.context["form"].errors.keys() == {field}
+    assert page.context["form"]["name"].value() == (NEW | change)["name"]
+    assert User.objects.count() == 1
+
+
+def test_a_deactivated_person_is_out_at_once(roots, alice):
+    alices = Client()
+    alices.force_login(alice)
+    do(roots, alice, "deactivate")
+
+    assert alices.get("/settings/").status_code == 302
+    assert Client().post("/sign-in/", {"username": "alice", "password": PASSWORD}).status_code == 200
+
+
+def test_a_reactivated_person_can_sign_in_again(roots, alice):
+    do(roots, alice, "deactivate")
+    do(roots, alice, "reactivate")
+
+    assert Client().post("/sign-in/", {"username": "alice", "password": PASSWORD}).status_code == 302
+
+
+def test_a_reset_password_is_shown_once_and_ends_every_session(roots, alice):
+    alices = Client()
+    alices.force_login(alice)
+    page = do(roots, alice, "password")
+    password = page.context["password"]
+
+    assert password in page.content.decode()
+    assert alices.get("/settings/").status_code == 302
+    assert Client().post("/sign-in/", {"username": "alice", "password": password}).status_code == 302
+    assert password not in roots.get("/people/").content.decode()
+
+
+def test_an_administrator_can_be_made_and_unmade(roots, alice):
+    do(roots, alice, "promote")
+    promoted = User.objects.get(pk=alice.pk).is_admin
+    do(roots, alice, "demote")
+
+    assert promoted
+    assert not User.objects.get(pk=alice.pk).is_admin
+
+
+def test_a_demoted_administrator_loses_the_pages_at_once(roots, alice):
+    do(roots, alice, "promote")
+    alices = Client()
+    alices.force_login(alice)
+    allowed = alices.get("/people/").status_code
+    do(roots, alice, "demote")
+
+    assert (allowed, alices.get("/people/").status_code) == (200, 404)
+
+
+@pytest.mark.parametrize("what", ["deactivate", "demote"])
+def test_somebody_must_remain_who_administers(roots, root, what):
+    page = do(roots, root, what)
+    root.refresh_from_db()
+
+    assert (root.is_active, root.is_admin) == (True, True)
+    assert "Somebody must remain" in page.content.decode()
+
+
+@pytest.mark.parametrize("what", ["", "delete", "DEACTIVATE"])
+def test_what_cannot_be_done_is_not_found(roots, alice, what):
+    assert do(roots, alice, what).status_code == 404
+
+
+def test_a_name_with_markup_stays_text(roots):
+    User.objects.create_user("eve", PASSWORD, display_name="<img src=x onerror=alert(1)>")
+
+    assert "<img src=x" not in roots.get("/people/").content.decode()

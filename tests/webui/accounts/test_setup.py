@@ -1,0 +1,114 @@
+"""The first administrator."""
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from webui.accounts import setup
+from webui.accounts.models import User
+
+FORM = {"name": "Mara", "username": "mara", "password": "correct horse battery"}
+
+
+@pytest.fixture(autouse=True)
+def fresh(db, settings, tmp_path, monkeypatch):
+    """A portal nobody has set up."""
+    settings.DATA_DIR = tmp_path
+    monkeypatch.setattr(setup, "_done", False)
+    cache.clear()
+    yield
+    cache.clear()
+
+
+def send(client: Client, **changes):
+    return client.post("/setup/", {**FORM, "code": setup.code(), **changes})
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in/", "/settings/", "/people/", "/models/", "/nowhere/", "/setup/host/"])
+def test_every_page_leads_to_the_set_up(client, path):
+    assert client.get(path).headers["Location"] == "/setup/"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_machines_get_their_answers_before_the_set_up(client, path):
+    assert client.get(path).status_code == 200
+
+
+def test_the_code_makes_an_administrator_who_is_signed_in(client):
+    answer = send(client)
+
+    assert answer.headers["Location"] == "/setup/host/"
+    assert User.objects.get(username="mara").is_admin
+    assert client.get("/people/").status_code == 200
+
+
+@pytest.mark.parametrize("change", [str.lower, lambda code: code.replace("-", ""), lambda code: f" {code} "])
+def test_the_code_may_be_written_carelessly(client, change):
+    assert send(client, code=change(setup.code())).status_code == 302
+
+
+@pytest.mark.parametrize("code", ["", "AAAA-AAAA", "\x00"])
+def test_a_wrong_code_makes_nobody_and_loses_nothing(client, code):
+    page = send(client, code=code)
+
+    assert page.status_code == 200
+    assert not User.objects.exists()
+    assert 'value="mara"' in page.content.decode()
+    assert page.context["form"].errors["code"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("password", "short"), ("password", "password123"), ("username", ""), ("username", "a b")]
+)
+def test_what_will_not_do_is_said_at_its_field(client, field, value):
+    page = send(client, **{field: value})
+
+    assert page.context["form"].errors.keys() == {field}
+    assert not User.objects.exists()
+
+
+def test_the_code_cannot_be_guessed_at_for_long(client):
+    for _ in range(5):
+        send(client, code="AAAA-AAAA")
+
+    assert send(client).status_code == 200
+    assert not User.objects.exists()
+
+
+def test_the_code_is_kept_from_other_accounts_of_the_machine(tmp_path):
+    setup.code()
+
+    assert (tmp_path / "setup_code").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_code_stays_the_same_until_it_is_used():
+    assert setup.code() == setup.code()
+
+
+def test_the_code_works_once(client, django_capture_on_commit_callbacks, tmp_path):
+    with django_capture_on_commit_callbacks(execute=True):
+        send(client)
+
+    assert not (tmp_path / "setup_code").exists()
+    assert Client().get("/setup/").status_code == 404
+
+
+def test_the_environment_can_name_the_administrator(settings):
+    settings.ADMIN_USERNAME, settings.ADMIN_PASSWORD = "ops", "correct horse battery"
+    setup.from_environment()
+
+    assert User.objects.get().is_admin
+    assert setup.announcement() is None
+
+
+def test_the_environment_changes_nothing_once_somebody_administers(settings):
+    User.objects.create_user("mara", "correct horse battery", is_admin=True)
+    settings.ADMIN_USERNAME, settings.ADMIN_PASSWORD = "ops", "another horse battery"
+    setup.from_environment()
+
+    assert User.objects.get().username == "mara"
+
+
+def test_the_console_says_where_and_with_which_code():
+    assert setup.code() in setup.announcement()
+    assert "/setup/" in setup.announcement()
