@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import httpx
 
+from webui.text import clean_text
+
 from .errors import (
     HostBusy,
     HostUnreachable,
@@ -37,6 +39,7 @@ FIRST_BYTE_S, IDLE_S = 310.0, 60.0
 SHORT_ANSWER_S = 10.0
 NANO = 1_000_000  # Ollama counts nanoseconds
 ANSWER_LIMIT = 64 * 1024 * 1024
+COUNT_LIMIT = 2**63
 
 HTTP_NOT_FOUND, HTTP_BUSY, HTTP_OK = 404, 503, 200
 
@@ -83,7 +86,7 @@ class OllamaClient:
     # What the host is and has
 
     async def version(self) -> str:
-        return str((await self._get("/api/version")).get("version", ""))
+        return _text((await self._get("/api/version")).get("version"))
 
     async def models(self) -> list[InstalledModel]:
         return [_installed(model) for model in _list(await self._get("/api/tags"), "models")]
@@ -127,13 +130,13 @@ class OllamaClient:
         text, thinking = Cleaner(), Cleaner()
         async for line in self._until_done("/api/chat", body):
             message = _object(line.get("message"))
-            done = bool(line.get("done"))
+            done = line.get("done") is True
             yield ChatChunk(
                 text=text(message.get("content"), last=done),
                 thinking=thinking(message.get("thinking"), last=done),
-                tool_calls=tuple(message.get("tool_calls") or ()),
+                tool_calls=tuple(_items(message.get("tool_calls"))),
                 done=done,
-                done_reason=line.get("done_reason"),
+                done_reason=_text(line.get("done_reason")) or None,
                 counters=_counters(line) if done else None,
             )
 
@@ -171,14 +174,14 @@ class OllamaClient:
         )
         text, thinking = Cleaner(), Cleaner()
         async for line in self._until_done("/api/generate", body):
-            done = bool(line.get("done"))
+            done = line.get("done") is True
             yield GenerateChunk(
                 text=text(line.get("response"), last=done),
                 thinking=thinking(line.get("thinking"), last=done),
                 done=done,
-                done_reason=line.get("done_reason"),
+                done_reason=_text(line.get("done_reason")) or None,
                 counters=_counters(line) if done else None,
-                context=tuple(line.get("context") or ()),
+                context=tuple(_items(line.get("context"))),
             )
 
     async def embed(self, *, model: str, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
@@ -192,7 +195,7 @@ class OllamaClient:
                 raise
             return await self._embed_singly(model, texts)
         vectors = tuple(tuple(vector) for vector in answer.get("embeddings") or ())
-        return Embeddings(vectors, answer.get("prompt_eval_count") or 0)
+        return Embeddings(vectors, _count(answer.get("prompt_eval_count")))
 
     async def load(self, model: str, *, keep_alive: str | int | None = None) -> None:
         """Bring a model into memory."""
@@ -266,10 +269,10 @@ class OllamaClient:
         async with aclosing(self._lines(path, body)) as found:
             async for line in found:
                 yield Progress(
-                    status=str(line.get("status", "")),
-                    digest=str(line.get("digest", "")),
-                    total=line.get("total") or 0,
-                    completed=line.get("completed") or 0,
+                    status=_text(line.get("status")),
+                    digest=_text(line.get("digest")),
+                    total=_count(line.get("total")),
+                    completed=_count(line.get("completed")),
                 )
                 if line.get("status") == "success":
                     return
@@ -390,60 +393,76 @@ def _object(value: object) -> Object:
 
 
 def _list(answer: Object, name: str) -> list[Object]:
-    found = answer.get(name)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    return [item for item in _items(answer.get(name)) if isinstance(item, dict)]
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return clean_text(value) if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(clean_text(item) for item in _items(value) if isinstance(item, str))
+
+
+def _count(value: object) -> int:
+    """A number of bytes, tokens or nanoseconds; nothing for what is none."""
+    return max(0, int(value)) if isinstance(value, int | float) and abs(value) < COUNT_LIMIT else 0
 
 
 def _installed(model: Object) -> InstalledModel:
-    details = model.get("details") or {}
+    details = _object(model.get("details"))
     return InstalledModel(
-        name=str(model.get("name") or model.get("model") or ""),
-        digest=str(model.get("digest", "")),
-        size=model.get("size") or 0,
-        modified_at=str(model.get("modified_at", "")),
-        family=str(details.get("family", "")),
-        parameter_size=str(details.get("parameter_size", "")),
-        quantization=str(details.get("quantization_level", "")),
-        capabilities=tuple(model.get("capabilities") or ()),
+        name=_text(model.get("name") or model.get("model")),
+        digest=_text(model.get("digest")),
+        size=_count(model.get("size")),
+        modified_at=_text(model.get("modified_at")),
+        family=_text(details.get("family")),
+        parameter_size=_text(details.get("parameter_size")),
+        quantization=_text(details.get("quantization_level")),
+        capabilities=_texts(model.get("capabilities")),
     )
 
 
 def _running(model: Object) -> RunningModel:
     return RunningModel(
-        name=str(model.get("name") or model.get("model") or ""),
-        digest=str(model.get("digest", "")),
-        size=model.get("size") or 0,
-        size_vram=model.get("size_vram") or 0,
-        expires_at=str(model.get("expires_at", "")),
-        context_length=model.get("context_length") or 0,
+        name=_text(model.get("name") or model.get("model")),
+        digest=_text(model.get("digest")),
+        size=_count(model.get("size")),
+        size_vram=_count(model.get("size_vram")),
+        expires_at=_text(model.get("expires_at")),
+        context_length=_count(model.get("context_length")),
     )
 
 
 def _details(shown: Object) -> ModelDetails:
-    info = {key: value for key, value in (shown.get("model_info") or {}).items() if "tokenizer" not in key}
-    details = shown.get("details") or {}
+    info = {key: value for key, value in _object(shown.get("model_info")).items() if "tokenizer" not in key}
+    details = _object(shown.get("details"))
     return ModelDetails(
-        capabilities=tuple(shown.get("capabilities") or _derived_capabilities(shown)),
-        context_length=next((value for key, value in info.items() if key.endswith(".context_length")), 0) or 0,
-        family=str(details.get("family", "")),
-        parameter_size=str(details.get("parameter_size", "")),
-        quantization=str(details.get("quantization_level", "")),
-        template=str(shown.get("template", "")),
-        parameters=str(shown.get("parameters", "")),
-        license=str(shown.get("license", "")),
-        system=str(shown.get("system", "")),
-        modelfile=str(shown.get("modelfile", "")),
+        capabilities=_texts(shown.get("capabilities")) or tuple(_derived_capabilities(shown)),
+        context_length=_count(next((value for key, value in info.items() if key.endswith(".context_length")), 0)),
+        family=_text(details.get("family")),
+        parameter_size=_text(details.get("parameter_size")),
+        quantization=_text(details.get("quantization_level")),
+        template=_text(shown.get("template")),
+        parameters=_text(shown.get("parameters")),
+        license=_text(shown.get("license")),
+        system=_text(shown.get("system")),
+        modelfile=_text(shown.get("modelfile")),
         info=info,
     )
 
 
 def _derived_capabilities(shown: Object) -> list[str]:
     """For hosts before 0.6.4, which do not name them."""
-    details = shown.get("details") or {}
-    families = {str(details.get("family", "")), *map(str, details.get("families") or ())}
+    details = _object(shown.get("details"))
+    families = {_text(details.get("family")), *_texts(details.get("families"))}
     if families & {"bert", "nomic-bert"}:
         return ["embedding"]
-    template = str(shown.get("template", ""))
+    template = _text(shown.get("template"))
     found = ["completion"]
     found += ["tools"] if re.search(r"\.Tools\b", template) else []
     found += ["insert"] if re.search(r"\.Suffix\b", template) else []
@@ -453,11 +472,11 @@ def _derived_capabilities(shown: Object) -> list[str]:
 
 def _counters(line: Object) -> Counters:
     def ms(name: str) -> float:
-        return (line.get(name) or 0) / NANO
+        return _count(line.get(name)) / NANO
 
     return Counters(
-        prompt_tokens=line.get("prompt_eval_count") or 0,
-        output_tokens=line.get("eval_count") or 0,
+        prompt_tokens=_count(line.get("prompt_eval_count")),
+        output_tokens=_count(line.get("eval_count")),
         total_ms=ms("total_duration"),
         load_ms=ms("load_duration"),
         prompt_ms=ms("prompt_eval_duration"),
