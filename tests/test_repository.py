@@ -7,7 +7,6 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import polib
 import pytest
 import yaml
 from django.core.management import get_commands
@@ -22,7 +21,6 @@ LOCKS = {
     "requirements-test.lock": ["test"],
     "requirements-check.lock": ["test", "check"],
 }
-TRANSLATIONS = sorted(ROOT.glob("locale/*/LC_MESSAGES/*.po"))
 
 
 def text_of(name: str) -> str:
@@ -218,25 +216,3 @@ def test_the_image_is_made_of_files_that_are_sent_to_its_build():
 
     assert copied == sent
     assert [name for name in copied if not (ROOT / name).exists()] == []
-
-
-# Translations
-
-
-@pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
-def test_every_sentence_is_translated(path):
-    catalogue = polib.pofile(str(path))
-
-    assert [entry.msgid for entry in catalogue.untranslated_entries() + catalogue.fuzzy_entries()] == []
-
-
-@pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
-def test_the_compiled_translations_are_those_of_the_source(path):
-    compiled = polib.mofile(str(path.with_suffix(".mo")))
-
-    assert contents(compiled) == contents(polib.pofile(str(path)))
-
-
-def contents(catalogue) -> dict:
-    entries = [entry for entry in catalogue if not entry.obsolete]
-    return {(entry.msgctxt, entry.msgid): (entry.msgstr, entry.msgstr_plural) for entry in entries}

@@ -263,3 +263,24 @@ def test_deactivation_ends_an_open_page(visit):
     page.get_by_role("menuitem", name="Deactivate").click()
 
     bobs.wait_for_url("**/sign-in/", timeout=8_000)
+
+
+def test_a_socket_that_is_closed_in_all_politeness_is_opened_again(visit, portal):
+    """A server may close a socket after a day, with code 1000."""
+    visiting = visit()
+    page = visiting.page
+    sockets = []
+    page.route_web_socket("**/ws/", lambda socket: sockets.append((socket, socket.connect_to_server())))
+    visiting.sign_in()
+    page.goto("/?model=practice-counting:latest")
+    choose(page, "practice-counting:latest")
+    page.fill("#prompt", "count to 300")
+    page.press("#prompt", "Enter")
+    state(page, "writing")
+    before = len(sockets)
+    sockets[-1][1].close(code=1000)
+    sockets[-1][0].close(code=1000)
+    state(page, "done")
+
+    assert len(sockets) > before
+    assert answer_text(page).split() == [str(number) for number in range(1, 301)]

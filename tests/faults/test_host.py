@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from tests.faults.portal import Portal, answer_in, free_port, until_state, until_text
+from tests.pages import Page
 
 pytestmark = [pytest.mark.server]
 
@@ -61,14 +62,44 @@ async def test_a_failure_keeps_question_and_text_and_says_what_happened(
     assert_consistent(portal)
 
 
-@pytest.mark.parametrize("model", ["fault-half", "fault-nel", "fault-badutf", "fault-nul", "fault-surr"])
-async def test_odd_bytes_become_text(portal, alice, database, assert_consistent, model):
-    conversation = await alice.start("SECRET-WORD please", model)
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("fault-half", "SECRET-WORD 汉字 😀"),
+        ("fault-nel", "x\u0085y\u2028z\u2029"),
+        ("fault-badutf", "caf\ufffd \ufffd\ufffd"),
+        ("fault-nul", "a\ufffdb\ufffd[31m"),
+        ("fault-surr", "😀 \ufffd"),
+    ],
+)
+async def test_odd_bytes_become_text(portal, alice, database, assert_consistent, model, shown):
+    conversation = await alice.start("SECRET-WORD 汉字 😀", model)
     text = await until_state(database, conversation, "done")
 
-    assert text
-    assert "\x00" not in text
+    assert shown in text
     assert_consistent(portal)
+
+
+async def test_a_page_loaded_at_any_moment_shows_what_was_said_and_no_more(
+    portal, practice, alice, database, assert_consistent
+):
+    practice.speed = 60
+    conversation = await alice.start("SECRET-WORD count to 60", "practice-counting")
+    seen = []
+    while not seen or seen[-1][-1:] != ["60"]:
+        page = Page(await alice.page(conversation))
+        stream = next(e for e in page.root.iter("answer-stream") if e.get("id").startswith("answer-"))
+        seen.append("".join(stream.itertext()).split())
+
+    assert all(words == [str(number + 1) for number in range(len(words))] for words in map(whole_words, seen))
+    assert len({len(words) for words in seen}) > 10
+    await until_state(database, conversation, "done")
+    assert_consistent(portal)
+
+
+def whole_words(words: list[str]) -> list[str]:
+    """Without the last one, which may have been cut."""
+    return words[:-1]
 
 
 async def test_a_question_sent_five_times_at_once_is_asked_once(portal, alice, database, assert_consistent):
