@@ -1,16 +1,18 @@
 """Reads the environment. The only module that touches ``os.environ``."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 
 def text(name: str, default: str | None = None) -> str:
-    """The variable's value, or the contents of the file that ``NAME_FILE`` points at."""
+    """The variable's value, or the contents of the file that ``NAME_FILE`` points at. Empty is the same as unset."""
     if path := os.environ.get(f"{name}_FILE"):
         return Path(path).read_text(encoding="utf-8").strip()
-    value = os.environ.get(name, default)
+    value = os.environ.get(name) or default
     if value is None:
         raise ImproperlyConfigured(f"Set {name} (or {name}_FILE).")
     return value
@@ -24,13 +26,27 @@ def flag(name: str, *, default: bool) -> bool:
     return value == "True"
 
 
-def whole(name: str, *, default: int) -> int:
-    """A whole number."""
+def whole(name: str, *, default: int, least: int) -> int:
+    """A whole number that is not too small."""
     value = text(name, str(default))
     try:
-        return int(value)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name}={value}: write a whole number.") from error
+        if (number := int(value)) >= least:
+            return number
+    except ValueError:
+        pass
+    raise ImproperlyConfigured(f"{name}={value}: write a whole number from {least} up.")
+
+
+def address(name: str, default: str) -> str:
+    """Where a browser finds something: scheme, host and perhaps a port, without a slash at the end."""
+    value = text(name, default)
+    try:
+        parts = urlsplit(value)
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            return value.rstrip("/")
+    except ValueError:
+        pass
+    raise ImproperlyConfigured(f"{name}={value}: write it like https://chat.example.org or http://10.0.0.7:8000.")
 
 
 def language(name: str, *, default: str) -> str:
@@ -42,3 +58,14 @@ def language(name: str, *, default: str) -> str:
 def words(name: str) -> list[str]:
     """A comma list, blanks dropped; empty when unset."""
     return [word.strip() for word in text(name, "").split(",") if word.strip()]
+
+
+def networks(name: str) -> list[str]:
+    """A comma list of addresses and ranges of them; names are refused, because nobody would look them up."""
+    found = words(name)
+    for word in found:
+        try:
+            ip_network(word, strict=False)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}={word}: write an address, or a range such as 10.0.0.0/8.") from error
+    return found

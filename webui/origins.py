@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 # A person on the machine itself may type any of these for the same server.
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def hosts_of(public_url: str) -> list[str]:
@@ -13,9 +14,9 @@ def hosts_of(public_url: str) -> list[str]:
 
 
 def origins_of(public_url: str) -> list[str]:
-    """Full origins (scheme, host, port) that forms and sockets may come from."""
+    """Full origins (scheme, host, port) that forms and sockets may come from, as a browser writes them."""
     parts = urlsplit(public_url)
-    port = f":{parts.port}" if parts.port else ""
+    port = f":{parts.port}" if parts.port and parts.port != USUAL_PORTS.get(parts.scheme) else ""
     return [f"{parts.scheme}://{host}{port}" for host in hosts_of(public_url)]
 
 

@@ -13,19 +13,19 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 
 BIND = env.text("BIND", "127.0.0.1:8000")
-PUBLIC_URL = env.text("PUBLIC_URL", f"http://localhost:{BIND.rpartition(':')[2]}").rstrip("/")
+PUBLIC_URL = env.address("PUBLIC_URL", f"http://localhost:{BIND.rpartition(':')[2]}")
 PUBLIC_HTTPS = urlsplit(PUBLIC_URL).scheme == "https"
 ALLOWED_HOSTS = hosts_of(PUBLIC_URL)
 ALLOWED_ORIGINS = origins_of(PUBLIC_URL)
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
-TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 DEBUG = False
 SECRET_KEY = env.text("SECRET_KEY", "") or stored_secret_key(DATA_DIR)
 
 OLLAMA_HOST = env.text("OLLAMA_HOST", "") or env.text("OLLAMA_BASE_URL", "http://127.0.0.1:11434")
 OLLAMA_ALLOWED_HOSTS = env.words("OLLAMA_ALLOWED_HOSTS")
-OLLAMA_SLOTS = env.whole("OLLAMA_SLOTS", default=1)
+OLLAMA_SLOTS = env.whole("OLLAMA_SLOTS", default=1, least=1)
 PRACTICE_BIND = env.text("PRACTICE_BIND", "127.0.0.1:11435")
 ADMIN_USERNAME = env.text("ADMIN_USERNAME", "")
 ADMIN_PASSWORD = env.text("ADMIN_PASSWORD", "")
@@ -118,6 +118,9 @@ TIME_ZONE = env.text("TIME_ZONE", "UTC")
 LANGUAGE_CODE = env.language("LANGUAGE", default="en")
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_SECURE = PUBLIC_HTTPS
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "static/"

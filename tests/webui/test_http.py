@@ -11,11 +11,13 @@ import pytest
 from webui.http import content_security_policy
 
 ROOT = Path(__file__).parents[2]
-ASKED = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "ALLOWED_HOSTS")
+COOKIES = ("SESSION", "CSRF", "LANGUAGE")
+FLAGS = ("NAME", "SECURE", "HTTPONLY", "SAMESITE", "DOMAIN", "PATH")
+ASKED = ("ALLOWED_HOSTS", "ALLOWED_ORIGINS", *(f"{cookie}_COOKIE_{flag}" for cookie in COOKIES for flag in FLAGS))
 ASK = f"""
 import json
 from django.conf import settings
-print(json.dumps({{name: getattr(settings, name) for name in {(*ASKED, "ALLOWED_ORIGINS")}}}))
+print(json.dumps({{name: getattr(settings, name) for name in {ASKED}}}))
 """
 
 
@@ -38,6 +40,22 @@ def test_behind_https_the_cookies_travel_by_https_alone(tmp_path):
     assert (found["SESSION_COOKIE_SECURE"], found["CSRF_COOKIE_SECURE"]) == (True, True)
     assert found["SESSION_COOKIE_NAME"].startswith("__Host-")
     assert found["CSRF_COOKIE_NAME"].startswith("__Host-")
+
+
+@pytest.mark.parametrize("cookie", COOKIES)
+def test_behind_https_every_cookie_has_all_its_flags(tmp_path, cookie):
+    found = settings_for(tmp_path, PUBLIC_URL="https://tea.example")
+    flags = [found[f"{cookie}_COOKIE_{flag}"] for flag in FLAGS]
+
+    # What begins with __Host- no other host name can set; it needs all that follows.
+    assert flags[1:] == [True, True, "Lax", None, "/"]
+
+
+@pytest.mark.parametrize("cookie", COOKIES)
+def test_without_https_a_cookie_is_still_sent_and_out_of_reach_of_scripts(tmp_path, cookie):
+    found = settings_for(tmp_path)
+
+    assert [found[f"{cookie}_COOKIE_{flag}"] for flag in FLAGS[1:4]] == [False, True, "Lax"]
 
 
 def test_only_the_public_address_is_ours(tmp_path):
@@ -63,6 +81,46 @@ def test_sockets_may_go_to_the_public_address_alone():
 )
 def test_the_content_policy_starts_from_nothing(directive):
     assert directive in content_security_policy("https://tea.example")
+
+
+@pytest.mark.parametrize(
+    ("slip", "name"),
+    [
+        ({"PUBLIC_URL": "tea.example"}, "PUBLIC_URL"),
+        ({"TRUSTED_PROXIES": "caddy"}, "TRUSTED_PROXIES"),
+        ({"OLLAMA_SLOTS": "0"}, "OLLAMA_SLOTS"),
+    ],
+)
+def test_a_slip_in_the_settings_stops_the_start_with_its_name(tmp_path, slip, name):
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        settings_for(tmp_path, **slip)
+
+    assert f"ImproperlyConfigured: {name}=" in refused.value.stderr
+
+
+# Where the check runs first, at the outermost, and where nothing of the page asks for the host's name.
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/sign-in/", "/nowhere/"])
+@pytest.mark.parametrize("name", ["evil.example", "localhost.evil.example", "evil.example:8000", "localhost@evil", ""])
+def test_a_request_for_another_host_is_refused_with_the_security_headers(client, root, path, name):
+    answer = client.get(path, headers={"Host": name})
+
+    assert answer.status_code == 400
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
+def test_a_request_for_this_machine_is_answered(client, root, name):
+    assert client.get("/healthz", headers={"Host": name}).status_code == 200
+
+
+def test_a_forwarded_host_is_not_believed(client, root):
+    assert client.get("/healthz", headers={"Host": "evil.example", "X-Forwarded-Host": "localhost"}).status_code == 400
+
+
+def test_a_page_between_pages_leads_to_the_page(client, alice):
+    client.force_login(alice)
+
+    assert client.get("/settings").headers["Location"] == "/settings/"
 
 
 @pytest.mark.parametrize("path", ["/nowhere/", "/c/not-an-id/", "/static/../manage.py", "/%00", "/ws/"])
