@@ -35,6 +35,12 @@ async def read_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await run_db(work, *args, **kwargs)
 
 
+def take_turns(lock: int) -> None:
+    """From here to the end of its transaction one process at a time goes on. The same number is the same turn."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
+
+
 def _with_fresh_connection(work: Callable[[], T]) -> T:
     close_old_connections()
     try:

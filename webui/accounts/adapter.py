@@ -24,5 +24,9 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped
         left: int = max(0, min(limit.amount - count for limit, count in zip(limits, used, strict=True)))
         return left
 
+    def take_back(self) -> None:
+        """The last try was none of a guesser."""
+        self._rollback_login_failed_rl_usage()
+
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return f"{credentials.get('username', '').lower()} from {client_address(request)}"

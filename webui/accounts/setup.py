@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -9,11 +10,17 @@ from django.db import transaction
 from django.utils.crypto import constant_time_compare
 
 from webui.accounts.models import User
+from webui.db import take_turns
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that looks like something else
 LENGTH = 8
+SETUP_LOCK = 0x7EA_0054
 
 _done = False
+
+
+class AlreadySetUp(Exception):
+    """Another process, or another click, was quicker."""
 
 
 def is_needed() -> bool:
@@ -36,20 +43,30 @@ def code() -> str:
     try:
         return path.read_text(encoding="ascii")
     except FileNotFoundError:
-        made = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(f"{made[:4]}-{made[4:]}")
-        return path.read_text(encoding="ascii")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    made = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    # Two processes may start at once: the first file wins, and nobody ever reads half of it.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(f"{made[:4]}-{made[4:]}")
+    with suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()
+    return path.read_text(encoding="ascii")
 
 
 def is_code(typed: str) -> bool:
     """Capitals, blanks and dashes do not matter."""
-    return constant_time_compare(_plain(typed), _plain(code()))
+    wanted = _plain(code())
+    return bool(wanted) and constant_time_compare(_plain(typed), wanted)
 
 
 @transaction.atomic
 def create_administrator(*, username: str, password: str, display_name: str = "", language: str = "") -> User:
-    """The first one; the code is spent."""
+    """The first one; the code is spent. Raises AlreadySetUp."""
+    take_turns(SETUP_LOCK)
+    if User.objects.filter(is_admin=True).exists():
+        raise AlreadySetUp
     user = User.objects.create_user(username, password, display_name=display_name, is_admin=True)
     user.language = language
     user.save(update_fields=["language"])
@@ -60,7 +77,8 @@ def create_administrator(*, username: str, password: str, display_name: str = ""
 def from_environment() -> None:
     """Create the administrator that ADMIN_USERNAME and ADMIN_PASSWORD name, where there is none."""
     if settings.ADMIN_USERNAME and settings.ADMIN_PASSWORD and is_needed():
-        create_administrator(username=settings.ADMIN_USERNAME, password=settings.ADMIN_PASSWORD)
+        with suppress(AlreadySetUp):
+            create_administrator(username=settings.ADMIN_USERNAME, password=settings.ADMIN_PASSWORD)
 
 
 def _plain(text: str) -> str:

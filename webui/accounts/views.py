@@ -64,12 +64,15 @@ def set_up(request: HttpRequest) -> HttpResponseBase:
         raise Http404
     form = SetupForm(request.POST if request.method == "POST" else None)
     if form.is_bound and _may_try_code(request, form) and form.is_valid():
-        user = setup.create_administrator(
-            username=form.cleaned_data["username"],
-            password=form.cleaned_data["password"],
-            display_name=form.cleaned_data["name"],
-            language=get_language() or "",
-        )
+        try:
+            user = setup.create_administrator(
+                username=form.cleaned_data["username"],
+                password=form.cleaned_data["password"],
+                display_name=form.cleaned_data["name"],
+                language=get_language() or "",
+            )
+        except setup.AlreadySetUp:
+            return redirect("accounts:sign_in")
         login(request, user, backend=BACKEND)
         return redirect("models_admin:setup_host")
     return render(request, "accounts/setup.html", {"form": form})
@@ -157,12 +160,15 @@ def _authenticated(request: HttpRequest, form: SignInForm, context: dict[str, ob
 
 
 def _may_try_code(request: HttpRequest, form: SetupForm) -> bool:
-    """The code is guessed at no faster than a password."""
+    """The code is guessed at no faster than a password, and a pause does not tell whether it was right."""
+    adapter = get_adapter(request)
     try:
-        get_adapter(request).pre_authenticate(request, username="set-up code")
+        adapter.pre_authenticate(request, username="set-up code")
     except ValidationError:
-        form.add_error("code", _("Too many tries. Wait 15 minutes."))
+        form.errors["code"] = form.error_class([_("Too many tries. Wait 15 minutes.")])
         return False
+    if "code" not in form.errors:
+        adapter.take_back()
     return True
 
 
