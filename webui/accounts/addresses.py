@@ -1,6 +1,6 @@
 """Where a request comes from."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -15,11 +15,18 @@ def client_address(request: HttpRequest) -> str:
         if not _is_address(candidate):
             break
         peer = candidate
-    return peer
+    return _unwrapped(peer)
 
 
 def _is_trusted(address: str) -> bool:
-    return any(ip_address(address) in ip_network(proxy, strict=False) for proxy in settings.TRUSTED_PROXIES)
+    return any(ip_address(_unwrapped(address)) in ip_network(proxy, strict=False) for proxy in settings.TRUSTED_PROXIES)
+
+
+def _unwrapped(address: str) -> str:
+    """``::ffff:10.0.0.7`` is 10.0.0.7, as whoever listens on ``[::]`` sees it."""
+    parsed = ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return str(mapped) if mapped else address
 
 
 def _is_address(text: str) -> bool:
