@@ -1,6 +1,7 @@
 """The language of a page, and the way to the set-up page."""
 
 from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -38,18 +39,34 @@ def set_up_first(get_response: Respond) -> Respond:
 
 
 def ask_to_sign_in_again(get_response: Respond) -> Respond:
-    """A part of a page cannot be answered with the sign-in page: tell htmx to go there."""
+    """Neither a part of a page nor where a form is sent can be gone to: come back to the page they were on.
+
+    A part cannot be answered with the sign-in page either: htmx is told to go there.
+    """
 
     def respond(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        sent_away = response.status_code == 302 and response.headers["Location"].startswith(  # noqa: PLR2004
-            reverse(settings.LOGIN_URL)
-        )
-        if sent_away and request.headers.get("HX-Request"):
+        door, _, wanted = response.headers.get("Location", "").partition("?")
+        if response.status_code != 302 or door != reverse(settings.LOGIN_URL):  # noqa: PLR2004
+            return response
+        is_part = "HX-Request" in request.headers
+        if wanted and (is_part or request.method not in {"GET", "HEAD"}):
+            response.headers["Location"] = f"{door}?{urlencode({'next': _page_of(request)})}"
+        if is_part:
             return HttpResponse(status=401, headers={"HX-Redirect": response.headers["Location"]})
         return response
 
     return respond
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Where somebody saw the part or the form, if that was here."""
+    try:
+        seen_at = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
+    except ValueError:
+        return ""
+    is_ours = seen_at.netloc == request.get_host()
+    return seen_at._replace(scheme="", netloc="", fragment="").geturl() if is_ours else ""
 
 
 def _always_open() -> set[str]:
