@@ -3,7 +3,7 @@
 import logging
 import secrets
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from webui.accounts.models import User
 from webui.accounts.sessions import end_all_sessions
@@ -13,6 +13,21 @@ log = logging.getLogger(__name__)
 
 class LastAdministrator(Exception):
     """Somebody must remain who can administer the portal."""
+
+
+class NameTaken(Exception):
+    """Another form, or another click, was quicker with that sign-in name."""
+
+
+def create(*, username: str, password: str, display_name: str, by: User) -> User:
+    """An account that administers nothing. Raises NameTaken."""
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(username, password, display_name=display_name)
+    except IntegrityError as error:
+        raise NameTaken from error
+    log.info("user %s created by %s", user.pk, by.pk)
+    return user
 
 
 @transaction.atomic
@@ -58,6 +73,7 @@ def change_password(*, user: User, password: str, session_key: str | None) -> No
 
 
 def _keep_one(user: User) -> None:
-    others = User.objects.select_for_update().filter(is_admin=True, is_active=True).exclude(pk=user.pk)
-    if user.is_admin and not others.exists():
+    # All of them, in one order: two who demote each other at once take turns.
+    administrators = User.objects.select_for_update().filter(is_admin=True, is_active=True).order_by("pk")
+    if [administrator.pk for administrator in administrators] == [user.pk]:
         raise LastAdministrator

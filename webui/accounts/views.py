@@ -110,10 +110,14 @@ def people(request: Request) -> HttpResponseBase:
     form = AccountForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         made = form.cleaned_data
-        user = User.objects.create_user(made["username"], made["password"], display_name=made["name"])
-        log.info("user %s created by %s", user.pk, request.user.pk)
-        context |= {"created": user, "password": made["password"]}
-        form = AccountForm()
+        try:
+            context["created"] = services.create(
+                username=made["username"], password=made["password"], display_name=made["name"], by=request.user
+            )
+            context["password"] = made["password"]
+            form = AccountForm()
+        except services.NameTaken:
+            form.add_error("username", _("Somebody has that sign-in name already."))
     context |= {"form": form, "people": User.objects.order_by("-is_active", "username")}
     return render(request, "accounts/people.html", context)
 

@@ -33,9 +33,15 @@ def once_it_waits(pool: ThreadPoolExecutor) -> Iterator[Start]:
             return started[-1]
 
         yield start
-        with connection.cursor() as cursor:
-            waiting = 0
-            while not waiting and not all(rival.done() for rival in started):
-                cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the same for ever
-                cursor.execute(WAITING)
-                (waiting,) = cursor.fetchone()
+        for rival in started:
+            until_waiting(rival)
+
+
+def until_waiting(rival: Future) -> None:
+    """Return when the rival waits for a lock, or is done."""
+    with connection.cursor() as cursor:
+        waiting = 0
+        while not waiting and not rival.done():
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the same for ever
+            cursor.execute(WAITING)
+            (waiting,) = cursor.fetchone()

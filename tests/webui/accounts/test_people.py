@@ -4,6 +4,8 @@ import pytest
 from django.test import Client
 
 from tests.conftest import PASSWORD
+from tests.webui.accounts.rivals import in_a_thread, once_it_waits, until_waiting
+from webui.accounts import services
 from webui.accounts.models import User
 
 NEW = {"name": "Dan", "username": "dan", "password": "correct horse battery"}
@@ -48,6 +50,34 @@ def test_what_will_not_do_is_said_at_its_field_and_nothing_is_lost(roots, change
     assert page.context["form"].errors.keys() == {field}
     assert page.context["form"]["name"].value() == (NEW | change)["name"]
     assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"username": "ROOT"}, "Somebody has that sign-in name already."),
+        ({"username": ""}, "Choose a sign-in name."),
+        ({"password": "short"}, "at least 10 characters"),
+        ({"password": "password123"}, "too common"),
+    ],
+)
+def test_the_page_says_in_words_what_is_wrong_and_keeps_what_was_typed(roots, change, sentence):
+    typed = NEW | {"name": "Dan & Co"} | change
+    page = roots.post("/people/", typed).content.decode()
+
+    assert sentence in page
+    assert 'name="name" maxlength="80" value="Dan &amp; Co"' in page
+    assert f'value="{typed["username"]}"' in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_forms_sent_at_once_one_makes_the_account_and_the_other_says_so(roots):
+    with in_a_thread() as elsewhere, once_it_waits(elsewhere) as start:
+        User.objects.create_user("dan", PASSWORD)
+        page = start(lambda: roots.post("/people/", NEW))
+
+    assert page.result().context["form"].errors.keys() == {"username"}
+    assert User.objects.filter(username="dan").count() == 1
 
 
 def test_a_deactivated_person_is_out_at_once(roots, alice):
@@ -104,6 +134,38 @@ def test_somebody_must_remain_who_administers(roots, root, what):
 
     assert (root.is_active, root.is_admin) == (True, True)
     assert "Somebody must remain" in page.content.decode()
+
+
+def test_an_administrator_who_was_deactivated_is_not_the_one_who_remains(roots, root, alice):
+    do(roots, alice, "promote")
+    do(roots, alice, "deactivate")
+    do(roots, root, "demote")
+    root.refresh_from_db()
+
+    assert root.is_admin
+
+
+def test_an_administrator_may_go_when_another_remains(roots, root, alice):
+    do(roots, alice, "promote")
+    do(roots, root, "deactivate")
+
+    assert roots.get("/people/").status_code == 302
+    assert not User.objects.get(pk=root.pk).is_active
+
+
+# The order in which each would wait for the other, if the rows were not taken in the same order by both.
+@pytest.mark.django_db(transaction=True)
+def test_of_two_administrators_who_demote_each_other_at_once_one_remains(root, alice):
+    services.set_administrator(user=alice, is_admin=True, by=root)
+    alice.refresh_from_db()
+    with in_a_thread() as elsewhere, once_it_waits(elsewhere) as start:
+        list(User.objects.select_for_update().filter(pk=root.pk))
+        roots_end = start(lambda: services.set_administrator(user=root, is_admin=False, by=alice))
+        until_waiting(roots_end)
+        services.set_administrator(user=alice, is_admin=False, by=root)
+
+    assert isinstance(roots_end.exception(), services.LastAdministrator)
+    assert list(User.objects.filter(is_admin=True)) == [root]
 
 
 @pytest.mark.parametrize("what", ["", "delete", "DEACTIVATE"])
