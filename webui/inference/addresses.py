@@ -54,8 +54,17 @@ def resolve(url: str) -> list[Address]:
 def _is_allowed(address: Address, name: str) -> bool:
     if any(address in net for net in NEVER if net.version == address.version):
         return False
-    configured = urlsplit(base_url(settings.OLLAMA_HOST)).hostname
-    return address.is_loopback or name == configured or any(_covers(rule, address, name) for rule in _rules())
+    if address.is_loopback or name == _configured_name():
+        return True
+    return any(_covers(rule, address, name) for rule in _rules())
+
+
+def _configured_name() -> str | None:
+    """Nothing where OLLAMA_HOST is no address: that must not make the others look wrong."""
+    try:
+        return urlsplit(base_url(settings.OLLAMA_HOST)).hostname
+    except AddressRefused:
+        return None
 
 
 def _covers(rule: str, address: Address, name: str) -> bool:

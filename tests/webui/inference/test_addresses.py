@@ -125,3 +125,48 @@ def test_this_machine_needs_no_rule(names):
     names["localhost"] = "127.0.0.1"
 
     assert reason_for("http://localhost:11434") == ""
+
+
+# OLLAMA_HOST is also what Ollama itself reads, and people write all sorts of things there.
+@pytest.mark.parametrize("configured", ["http://gpu-01:11434/v1", "0.0.0.0", "", "gpu 01", "http://[::1"])
+def test_a_configured_host_that_is_no_address_is_in_nobodys_way(names, settings, configured):
+    settings.OLLAMA_HOST = configured
+    names["localhost"] = "127.0.0.1"
+
+    assert reason_for("http://localhost:11434") == ""
+
+
+@pytest.mark.parametrize("typed", ["0x7f000001", "2130706433", "127.1", "[::ffff:7f00:1]", "127.0.0.1"])
+def test_this_machine_is_allowed_however_its_number_is_written(settings, typed):
+    settings.OLLAMA_ALLOWED_HOSTS = []
+
+    assert reason_for(base_url(f"http://{typed}")) == ""
+
+
+@pytest.mark.parametrize(
+    "typed", ["0xa9fea9fe", "2852039166", "169.254.43518", "[::ffff:a9fe:a9fe]", "0x0", "0", "[::]", "[fe80::1]"]
+)
+def test_what_is_never_allowed_is_not_however_its_number_is_written(settings, typed):
+    settings.OLLAMA_ALLOWED_HOSTS = ["0.0.0.0/0", "::/0"]
+
+    assert reason_for(base_url(f"http://{typed}")) == "forbidden"
+
+
+@pytest.mark.parametrize("typed", ["0x08080808", "134744072", "8.8.2056", "[2001:4860:4860::8888]"])
+def test_what_nobody_allowed_is_not_however_its_number_is_written(settings, typed):
+    settings.OLLAMA_ALLOWED_HOSTS = []
+
+    assert reason_for(base_url(f"http://{typed}")) == "forbidden"
+
+
+def test_a_name_with_one_allowed_address_and_one_that_is_not_is_refused(settings, monkeypatch):
+    settings.OLLAMA_ALLOWED_HOSTS = ["10.0.0.0/8"]
+    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 11434)) for address in ("10.0.0.7", "8.8.8.8")]
+    monkeypatch.setattr(addresses, "getaddrinfo", lambda *_: both)
+
+    assert reason_for("http://gpu-01:11434") == "forbidden"
+
+
+@pytest.mark.parametrize("url", ["http://a..b:11434", "http://" + "a" * 64 + ":11434"])
+def test_a_name_that_cannot_be_one_is_known_to_nobody(url):
+    assert reason_for(url) == "name"
