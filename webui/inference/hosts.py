@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
@@ -9,12 +11,12 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from webui.db import DatabaseAway, read_db, run_db
+from webui.db import DatabaseAway, read_db, run_db, take_turns
 from webui.inference.check import check
 from webui.inference.clients import client_of
 from webui.inference.models import Host, InstalledModel
 from webui.ollama import InstalledModel as Found
-from webui.ollama import OllamaClient, OllamaError
+from webui.ollama import ModelDetails, OllamaClient, OllamaError
 from webui.practice import PracticeHost
 
 log = logging.getLogger(__name__)
@@ -23,15 +25,22 @@ LOOK_S = 10.0
 PATIENCE_S = 8.0  # a host that needs longer to list its models is not well
 PRACTICE_SPEED = 60.0
 PRACTICE_NAME = "practice"
+HOSTS_LOCK = 0x7EA_0055
+
+# What a host says may be longer than anything that makes sense.
+NAME_LENGTH, DIGEST_LENGTH, FAMILY_LENGTH, WORD_LENGTH = 400, 100, 80, 20
+LONGEST_CONTEXT = 2**31 - 1
+HOST_NAME_LENGTH = 70  # leaves room for a number
 
 
 @transaction.atomic
 def register(url: str, *, practice: bool = False) -> Host:
-    """Keep a host; the same address again is the same host."""
+    """Keep a host; the same address again is the same host, also when two processes start at once."""
+    take_turns(HOSTS_LOCK)
     known = Host.objects.filter(base_url=url).first()
     if known:
         return known
-    name = PRACTICE_NAME if practice else _free_name(urlsplit(url).hostname or url)
+    name = _free_name(PRACTICE_NAME if practice else urlsplit(url).hostname or url)
     slots = 2 if practice else settings.OLLAMA_SLOTS
     return Host.objects.create(name=name, base_url=url, practice=practice, slots=slots)
 
@@ -62,20 +71,32 @@ async def refresh(host: Host, client: OllamaClient) -> None:
     try:
         async with asyncio.timeout(PATIENCE_S):
             version, models, running = await asyncio.gather(client.version(), client.models(), client.running())
-            known = await read_db(_known_digests, host)
-            shown = {
-                model.name: await client.show(model.name) for model in models if (model.name, model.digest) not in known
-            }
     except (OllamaError, TimeoutError) as error:
         await run_db(_store_failure, host, str(error) or type(error).__name__)
         return
+    named = {model.name: model for model in models if 0 < len(model.name) <= NAME_LENGTH}.values()
+    shown = await _details_of_new(named, client, await read_db(_known_digests, host))
     loaded = {model.name for model in running}
-    rows = [_row(host, model, loaded) for model in models]
+    rows = [_row(host, model, loaded) for model in named]
     for row in rows:
         if details := shown.get(row.name):
             row.capabilities = list(details.capabilities)
-            row.context_length = details.context_length
+            row.context_length = min(details.context_length, LONGEST_CONTEXT)
     await run_db(_store, host, version, rows, set(shown))
+
+
+async def _details_of_new(
+    models: Iterable[Found], client: OllamaClient, known: set[tuple[str, str]]
+) -> dict[str, ModelDetails]:
+    """One that cannot be shown keeps nothing from the others; what there is no time for waits for the next look."""
+    shown: dict[str, ModelDetails] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            for model in models:
+                if (model.name, model.digest) not in known:
+                    with suppress(OllamaError):
+                        shown[model.name] = await client.show(model.name)
+    return shown
 
 
 async def watch_hosts(stop: asyncio.Event) -> None:
@@ -151,11 +172,11 @@ def _row(host: Host, model: Found, loaded: set[str]) -> InstalledModel:
     return InstalledModel(
         host=host,
         name=model.name,
-        digest=model.digest,
+        digest=model.digest[:DIGEST_LENGTH],
         size=model.size,
-        family=model.family,
-        parameter_size=model.parameter_size,
-        quantization=model.quantization,
+        family=model.family[:FAMILY_LENGTH],
+        parameter_size=model.parameter_size[:WORD_LENGTH],
+        quantization=model.quantization[:WORD_LENGTH],
         capabilities=list(model.capabilities),
         loaded=model.name in loaded,
         seen_at=timezone.now(),
@@ -183,6 +204,7 @@ def _store_failure(host: Host, error: str) -> None:
 
 
 def _free_name(wanted: str) -> str:
+    wanted = wanted[:HOST_NAME_LENGTH]
     taken = set(Host.objects.values_list("name", flat=True))
     names = [wanted, *(f"{wanted}-{number}" for number in range(2, 100))]
     return next(name for name in names if name not in taken)

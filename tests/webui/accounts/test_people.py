@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from tests.conftest import PASSWORD
-from tests.webui.accounts.rivals import in_a_thread, once_it_waits, until_waiting
+from tests.rivals import in_a_thread, once_it_waits, until_waiting
 from webui.accounts import services
 from webui.accounts.models import User
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from tests.webui.accounts.rivals import in_a_thread, once_it_waits
+from tests.rivals import in_a_thread, once_it_waits
 from webui.accounts import setup
 from webui.accounts.models import User
 
