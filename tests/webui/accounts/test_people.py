@@ -1,6 +1,7 @@
 """Everybody's accounts, for administrators."""
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from tests.conftest import PASSWORD
@@ -94,6 +95,24 @@ def test_a_reactivated_person_can_sign_in_again(roots, alice):
     do(roots, alice, "reactivate")
 
     assert Client().post("/sign-in/", {"username": "alice", "password": PASSWORD}).status_code == 302
+
+
+def test_a_session_of_before_stays_ended_when_a_person_is_reactivated(roots, alice):
+    alices = Client()
+    alices.force_login(alice)
+    do(roots, alice, "deactivate")
+    do(roots, alice, "reactivate")
+
+    assert alices.get("/settings/").status_code == 302
+
+
+@pytest.mark.parametrize("what", ["deactivate", "password"])
+def test_of_an_ended_session_no_row_is_left(roots, alice, what):
+    Client().force_login(alice)
+    before = Session.objects.count()
+    do(roots, alice, what)
+
+    assert Session.objects.count() == before - 1
 
 
 def test_a_reset_password_is_shown_once_and_ends_every_session(roots, alice):

@@ -1,6 +1,7 @@
 """One's own settings."""
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from tests.conftest import PASSWORD
@@ -135,6 +136,14 @@ def test_with_a_new_password_this_session_takes_a_new_key(alices):
     stolen.cookies["session"] = before
 
     assert stolen.get("/settings/").status_code == 302
+
+
+def test_with_a_new_password_no_row_is_left_of_the_other_sessions(alices, alice):
+    for _ in range(2):
+        Client().force_login(alice)
+    change_password(alices)
+
+    assert [row.session_key for row in Session.objects.all()] == [alices.cookies["session"].value]
 
 
 def test_a_new_password_ends_nobody_elses_session(alices, bob):

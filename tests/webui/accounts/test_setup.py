@@ -46,6 +46,12 @@ def test_the_code_makes_an_administrator_who_is_signed_in(client):
     assert client.get("/people/").status_code == 200
 
 
+def test_the_administrator_keeps_the_language_of_the_set_up_page(client):
+    client.post("/setup/", FORM | {"code": setup.code()}, headers={"Accept-Language": "zh-CN"})
+
+    assert User.objects.get().language == "zh-hans"
+
+
 @pytest.mark.parametrize("change", [str.lower, lambda code: code.replace("-", ""), lambda code: f" {code} "])
 def test_the_code_may_be_written_carelessly(client, change):
     assert send(client, code=change(setup.code())).status_code == 302

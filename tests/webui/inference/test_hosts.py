@@ -34,7 +34,11 @@ async def known(nothing_left, practice) -> Host:
 
 @asynccontextmanager
 async def saying(**answers):
-    """A host that says this, whatever of it makes sense. ``show`` maps names of models; None: never an answer."""
+    """A host that says this, whatever of it makes sense; None: never an answer.
+
+    ``show`` maps names of models. ``meanwhile`` is done before the host says anything of a model.
+    """
+    meanwhile = answers.pop("meanwhile", None)
     says = {"version": {"version": "0.33.0"}, "tags": {"models": []}, "ps": {"models": []}} | answers
 
     async def serve(reader, writer):
@@ -43,6 +47,8 @@ async def saying(**answers):
         asked = json.loads(await reader.readexactly(length) or b"{}")
         said = says.get(head.split()[1].removeprefix("/api/"), {})
         if "model" in asked:
+            if meanwhile:
+                await meanwhile()
             said = said.get(asked["model"], {"capabilities": ["completion"]})
         if said is None:
             await reader.read()  # until the other side has had enough
@@ -236,6 +242,23 @@ async def test_a_dead_host_keeps_nothing_from_the_others(known, host):
     await watched_until(Host.objects.filter(pk=host.pk).exclude(checked_at=None).aexists)
 
     assert {each.pk: each.health async for each in Host.objects.all()} == {known.pk: "well", host.pk: "unreachable"}
+
+
+async def test_a_host_that_is_deleted_while_it_is_looked_at_ends_no_watch(nothing_left):
+    deleted = asyncio.Event()
+
+    async def delete() -> None:
+        await Host.objects.all().adelete()
+        deleted.set()
+
+    async def is_deleted() -> bool:
+        return deleted.is_set()
+
+    async with saying(tags={"models": [model("good")]}, meanwhile=delete) as url:
+        await sync_to_async(hosts.register)(url)
+        await watched_until(is_deleted)
+
+    assert not await InstalledModel.objects.aexists()
 
 
 async def test_a_host_that_is_switched_off_is_left_alone(known, host):
