@@ -86,6 +86,13 @@ class Page:
                 parent[list(parent).index(place)] = part
 
 
+def text_of(element: ET.Element) -> str:
+    """The words in an element as a person sees them: without comments, which ``itertext`` would count."""
+    if not isinstance(element.tag, str):
+        return ""
+    return (element.text or "") + "".join(text_of(child) + (child.tail or "") for child in element)
+
+
 def _is(stream: ET.Element, name: str) -> bool:
     return (stream.get("id") or "").startswith(f"{name}-")
 

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from tests.faults.portal import Portal, answer_in, free_port, until_state, until_text
-from tests.pages import Page
+from tests.pages import Page, text_of
 
 pytestmark = [pytest.mark.server]
 
@@ -89,7 +89,7 @@ async def test_a_page_loaded_at_any_moment_shows_what_was_said_and_no_more(
     while not seen or seen[-1][-1:] != ["60"]:
         page = Page(await alice.page(conversation))
         stream = next(e for e in page.root.iter("answer-stream") if e.get("id").startswith("answer-"))
-        seen.append("".join(stream.itertext()).split())
+        seen.append(text_of(stream).split())
 
     assert all(words == [str(number + 1) for number in range(len(words))] for words in map(whole_words, seen))
     assert len({len(words) for words in seen}) > 10
