@@ -8,10 +8,14 @@
 
 There are no escapes and no single quotes. What cannot be printed is dropped, full-width spaces and the joiners of
 emoji too; the JSON fields of a create request keep them, so send those wherever a host takes them.
+
+In two things we are kinder than Ollama: what cannot be printed does no harm in the name of a command either, and a
+text that a browser sent with "\\r\\n" has plain newlines.
 """
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,8 +42,15 @@ BETWEEN = re.compile(r"(?:[ \t\r\n]|#[^\n]*(?:\n|$))*")
 NAME = re.compile(r"[A-Za-z]*")
 KEY = re.compile(r"[A-Za-z0-9_]*")
 ROLE = re.compile(r"[A-Za-z]*")
-VERSION = re.compile(r"v?\d+(\.\d+(\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)?)?")
+VERSION = re.compile(r"v?\d+(\.\d+(\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)?)?", re.ASCII)
 TRIPLE = '"""'
+OPENING = re.compile(rf'[ \t]*({TRIPLE}|"|)')
+# Quotes close a value only where nothing but blanks follows them on their line.
+CLOSING: Final = {
+    TRIPLE: re.compile(rf"{TRIPLE}[ \t]*(?:\n|\Z)"),
+    '"': re.compile(r'"[ \t]*(?:\n|\Z)'),
+    "": re.compile(r"\n|\Z"),
+}
 
 
 class ModelfileError(ValueError):
@@ -86,7 +97,8 @@ class Modelfile:
 
 def parse(text: str) -> Modelfile:
     """Read a Modelfile. Raises ModelfileError."""
-    commands = tuple(_commands("".join(filter(_is_kept, text))))
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    commands = tuple(_commands("".join(filter(_is_kept, lines))))
     if not any(command.name == "from" for command in commands):
         raise ModelfileError("no FROM line")
     return Modelfile(commands)
@@ -115,10 +127,11 @@ class _Scan:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._ends = [end.start() for end in re.finditer("\n", text)]
 
     @property
     def line(self) -> int:
-        return self._text.count("\n", 0, self._at) + 1
+        return bisect_left(self._ends, self._at) + 1
 
     def goes_on(self) -> bool:
         """Pass over what may stand between commands; whether there is another one."""
@@ -148,16 +161,15 @@ class _Scan:
         return word[0]
 
     def value(self) -> str:
-        """Up to the end of the first line at which nothing is left open."""
-        line, start = self.line, self._at
-        while True:
-            end = self._text.find("\n", self._at)
-            self._at = len(self._text) if end < 0 else end + 1
-            value = _unquoted(self._text[start : self._at].strip(" \t\n"))
-            if value is not None:
-                return value
-            if end < 0:
-                raise ModelfileError("unexpected EOF", line)
+        """Up to the end of the line, or of the line that closes its quotes."""
+        line, opening = self.line, self._match(OPENING)
+        quotes = opening[1]
+        closing = CLOSING[quotes].search(self._text, opening.end())
+        if not closing:
+            raise ModelfileError("unexpected EOF", line)
+        self._at = closing.end()
+        value = self._text[opening.end() : closing.start()]
+        return value if quotes else value.rstrip(" \t")
 
     def _blank(self) -> bool:
         found = self._text[self._at : self._at + 1] in {" ", "\t"}
@@ -170,29 +182,15 @@ class _Scan:
         return found
 
 
-def _unquoted(text: str) -> str | None:
-    """What a value means, or None while its quotes are open."""
-    for quotes in (TRIPLE, '"'):
-        if text.startswith(quotes):
-            closed = len(text) >= 2 * len(quotes) and text.endswith(quotes)
-            return text[len(quotes) : -len(quotes)] if closed else None
-    return text
-
-
 def _quoted(value: str, line: int) -> str:
     """The value so that it reads the same again."""
     if value == value.strip() and "\n" not in value and not value.startswith('"'):
         return value
     written = f"{TRIPLE}{value}{TRIPLE}"
-    if _ends_early(written):
+    closing = CLOSING[TRIPLE].search(written, len(TRIPLE))
+    if not closing or closing.end() < len(written):
         raise ModelfileError('a line of it ends in """', line)
     return written
-
-
-def _ends_early(written: str) -> bool:
-    """Whether the quotes would be closed at the end of a line before the last."""
-    ends = [at for at, character in enumerate(written) if character == "\n"]
-    return any(_unquoted(written[:end].strip(" \t\n")) is not None for end in ends)
 
 
 def _one_of(what: str, words: tuple[str, ...]) -> str:

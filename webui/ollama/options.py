@@ -45,8 +45,12 @@ IGNORED: Final = frozenset(
         "mirostat_eta",
     }
 )
-INTEGER = re.compile(r"[+-]?\d+")
+# Python alone reads 1_000 and full-width digits, and calls nan a number, which JSON cannot hold.
+INTEGER = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE | re.ASCII)
 INTEGER_LIMIT = 2**31
+INTEGER_LENGTH = 20
+NUMBER_LIMIT = 3.4e38  # of 32 bits
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
@@ -66,16 +70,15 @@ def typed(name: str, text: str) -> Value:
 
 
 def _integer(text: str) -> int:
-    if INTEGER.fullmatch(text) and -INTEGER_LIMIT <= int(text) < INTEGER_LIMIT:
+    if len(text) < INTEGER_LENGTH and INTEGER.fullmatch(text) and -INTEGER_LIMIT <= int(text) < INTEGER_LIMIT:
         return int(text)
     raise ValueError(f"invalid int value [{text}]")
 
 
 def _number(text: str) -> float:
-    try:
-        return float(text.replace("_", "?"))  # Python alone reads 1_000
-    except ValueError:
-        raise ValueError(f"invalid float value [{text}]") from None
+    if NUMBER.fullmatch(text) and abs(float(text)) < NUMBER_LIMIT:
+        return float(text)
+    raise ValueError(f"invalid float value [{text}]")
 
 
 def _truth(text: str) -> bool:

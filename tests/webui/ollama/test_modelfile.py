@@ -102,7 +102,13 @@ def test_a_value_the_grammar_cannot_hold_is_not_written(value):
     [
         ("num_ctx 99999999999", "invalid int value [99999999999]"),
         ("num_ctx 4_096", "invalid int value [4_096]"),
+        ("num_ctx ４０９６", "invalid int value [４０９６]"),
+        pytest.param(f"num_ctx {'9' * 5000}", f"invalid int value [{'9' * 5000}]", id="num_ctx of 5000 digits"),
         ("top_p 0_5", "invalid float value [0_5]"),
+        ("temperature ０.５", "invalid float value [０.５]"),
+        ("temperature nan", "invalid float value [nan]"),
+        ("temperature inf", "invalid float value [inf]"),
+        ("temperature 1e39", "invalid float value [1e39]"),
         ("use_mmap maybe", "invalid bool value [maybe]"),
     ],
 )
@@ -111,6 +117,38 @@ def test_a_parameter_of_another_type_is_refused(parameter, reason):
         parse(f"FROM a\nPARAMETER {parameter}\n").request()
 
     assert (raised.value.reason, raised.value.line) == (reason, 2)
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1.0), ("+.5", 0.5), ("5.", 5.0), ("-1E-3", -0.001)])
+def test_a_number_is_read_however_it_is_written(text, number):
+    assert parse(f"FROM a\nPARAMETER temperature {text}\n").request()["parameters"] == {"temperature": number}
+
+
+@pytest.mark.parametrize("text", ["FROM a\r\nSYSTEM b\r\n", "FROM a\rSYSTEM b", "FROM a \r\n\r\nSYSTEM b\r"])
+def test_a_line_ends_as_on_any_system(text):
+    assert list(map(as_golden, parse(text).commands)) == [["model", "a"], ["system", "b"]]
+
+
+def test_a_value_that_a_browser_sent_has_plain_newlines():
+    assert parse('FROM a\r\nSYSTEM """b\r\nc"""\r\n').commands[1].value == "b\nc"
+
+
+def test_quotes_within_a_line_close_nothing():
+    assert parse('FROM a\nSYSTEM """b""" c\nd"""\n').commands[1].value == 'b""" c\nd'
+
+
+# Each of these took time with the square of its length, and a test that hangs fails too.
+@pytest.mark.parametrize(
+    "text", ['FROM a\nSYSTEM """' + 500_000 * "\n" + '"""', 50_000 * "FROM a\n", "FROM a" + 500_000 * " " + "b"]
+)
+def test_a_long_text_is_read_as_fast_as_a_short_one(text):
+    parse(text)
+
+
+def test_a_long_value_is_written_as_fast_as_a_short_one():
+    value = 500_000 * "\n"
+
+    assert str(Modelfile((Command("system", value),))) == f'SYSTEM """{value}"""\n'
 
 
 VALUES = st.text(st.characters(categories=["L", "M", "N", "P", "S"], include_characters=" \t\n"), max_size=40)
