@@ -124,7 +124,11 @@ def conversation_messages(conversation: Conversation, seen: object) -> list[dict
     if str(conversation.version) != str(seen):
         return [thread_message(conversation.pk)]
     run = conversation.runs.live().first()
-    return [answer_message(run.answer_id)] if run else []
+    if run is None:
+        return []
+    message = answer_message(run.answer_id)
+    # It may have ended between the two queries; then no frame brings the rest of its text any more.
+    return [message] if message["run"] else [thread_message(conversation.pk)]
 
 
 def _list_message(rows: sidebar.Sidebar) -> dict[str, object]:
