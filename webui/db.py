@@ -22,9 +22,17 @@ _threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="run_db")
 
 
 async def run_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run synchronous database work on a thread of its own and wait for it."""
+    """Run synchronous database work on a thread of its own and wait for it.
+
+    A caller that is cancelled waits, too: no work goes on behind its back.
+    """
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads, partial(_with_fresh_connection, partial(work, *args, **kwargs)))
+    working = loop.run_in_executor(_threads, partial(_with_fresh_connection, partial(work, *args, **kwargs)))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise
 
 
 async def read_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
