@@ -22,6 +22,7 @@ from .errors import (
     UnexpectedAnswer,
 )
 from .stream import Cleaner, Object, error_text, objects, parse
+from .transport import Transport
 from .types import (
     ChatChunk,
     Counters,
@@ -67,9 +68,7 @@ class OllamaClient:
                 **({"Authorization": f"Bearer {bearer}"} if bearer else {}),
             },
             timeout=httpx.Timeout(None, connect=CONNECT_S, write=WRITE_S),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            transport=transport,
-            verify=verify,
+            transport=transport or Transport(verify=verify),
             trust_env=False,
             follow_redirects=False,
         )
@@ -256,7 +255,7 @@ class OllamaClient:
     async def _until_done(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[Object, None]:
         """The lines of an answer up to the one that says it is done, and never fewer."""
         done = False
-        async with aclosing(self._lines(path, body)) as found:
+        async with self._lines(path, body) as found:
             # Read to the end even after the last line: only then can the connection be used again.
             async for line in found:
                 if not done:
@@ -266,7 +265,7 @@ class OllamaClient:
             raise StreamCut("The answer ended without being done.")
 
     async def _progress(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[Progress, None]:
-        async with aclosing(self._lines(path, body)) as found:
+        async with self._lines(path, body) as found:
             async for line in found:
                 yield Progress(
                     status=_text(line.get("status")),
@@ -278,38 +277,24 @@ class OllamaClient:
                     return
         raise StreamCut("The host ended without saying success.")
 
-    async def _lines(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[Object, None]:
+    @asynccontextmanager
+    async def _lines(self, path: str, body: Mapping[str, object]) -> AsyncIterator[AsyncIterator[Object]]:
+        """The objects of a streamed answer."""
         async with self._open("POST", path, body, self._first_byte_s) as answer:
             if "json" not in answer.headers.get("content-type", "json"):
                 raise UnexpectedAnswer(_start_of(await _bounded(answer, SHORT_ANSWER_S)))
-            async with aclosing(self._with_idle_limit(answer)) as chunks, aclosing(objects(chunks)) as found:
-                async for line in found:
-                    yield line
-
-    async def _with_idle_limit(self, answer: httpx.Response) -> AsyncGenerator[bytes, None]:
-        chunks = answer.aiter_raw()
-        while True:
-            try:
-                async with asyncio.timeout(self._idle_s):
-                    chunk = await anext(chunks)
-            except StopAsyncIteration:
-                return
-            except TimeoutError as error:
-                raise StreamSilent(f"Nothing came for {self._idle_s:.0f} s.") from error
-            yield chunk
+            async with aclosing(objects(answer.aiter_raw())) as found:
+                yield found
 
     @asynccontextmanager
     async def _open(
         self, verb: str, path: str, body: Mapping[str, object] | None, first_byte_s: float
     ) -> AsyncIterator[httpx.Response]:
         """A response that is not an error. Leaving the block closes the connection unless it was read to its end."""
+        limits = {"connect": CONNECT_S, "write": WRITE_S, "head": first_byte_s, "read": self._idle_s}
         async with _wire_errors():
-            request = self._http.build_request(verb, path, json=body)
-            try:
-                async with asyncio.timeout(first_byte_s):
-                    answer = await self._send(request)
-            except TimeoutError as error:
-                raise StreamSilent(f"No answer within {first_byte_s:.0f} s.") from error
+            request = self._http.build_request(verb, path, json=body, extensions={"timeout": limits})
+            answer = await self._http.send(request, stream=True)
             try:
                 if answer.status_code != HTTP_OK and verb != "HEAD":
                     raw = await _bounded(answer, SHORT_ANSWER_S)
@@ -317,13 +302,6 @@ class OllamaClient:
                 yield answer
             finally:
                 await answer.aclose()
-
-    async def _send(self, request: httpx.Request) -> httpx.Response:
-        """Up to the headers. A kept connection may have been closed by the host meanwhile: then once more."""
-        try:
-            return await self._http.send(request, stream=True)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-            return await self._http.send(request, stream=True)
 
     async def _embed_singly(self, model: str, texts: Sequence[str]) -> Embeddings:
         vectors = []
@@ -340,6 +318,8 @@ async def _wire_errors() -> AsyncIterator[None]:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise HostUnreachable(_plain(error)) from error
+    except httpx.ReadTimeout as error:
+        raise StreamSilent(_plain(error)) from error
     except (httpx.TransportError, httpx.StreamError) as error:
         raise StreamBroken(_plain(error)) from error
 

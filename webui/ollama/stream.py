@@ -1,7 +1,7 @@
 """From bytes to JSON objects, one a line. Lines end at the byte ``\\n`` and nowhere else."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from webui.text import clean_text
@@ -14,41 +14,59 @@ BAD_LINES = 3
 Object = dict[str, Any]
 
 
-async def lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The lines of a stream without their ends. Raises UnexpectedAnswer for one that is too long."""
-    rest = bytearray()
-    async for chunk in chunks:
-        start = 0
-        while (end := chunk.find(b"\n", start)) >= 0:
-            rest += chunk[start:end]
-            yield bytes(rest)
-            rest.clear()
-            start = end + 1
-        rest += chunk[start:]
-        if len(rest) > LINE_LIMIT:
+class Lines:
+    """Cuts bytes into lines, without their ends. Raises UnexpectedAnswer for one that is too long."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def take(self, chunk: bytes) -> list[bytes]:
+        """The lines that end in this chunk."""
+        *ended, rest = chunk.split(b"\n")
+        if ended and self._rest:
+            ended[0] = bytes(self._rest) + ended[0]
+            self._rest.clear()
+        self._rest += rest
+        if len(self._rest) > LINE_LIMIT:
             raise UnexpectedAnswer("A line of the answer is too long.")
-    if rest:
-        yield bytes(rest)
+        return ended
+
+    def last(self) -> list[bytes]:
+        """What came after the last end of a line, if anything did."""
+        return [bytes(self._rest)] if self._rest else []
+
+
+class Objects:
+    """Reads lines as JSON objects. A few that are none are passed over."""
+
+    def __init__(self) -> None:
+        self._bad = 0
+
+    def take(self, lines: Iterable[bytes]) -> Iterator[Object]:
+        """Raises UnexpectedAnswer for many that are none, and ModelFailed for an error line."""
+        for line in lines:
+            if (found := self._read(line)) is not None:
+                yield found
+
+    def _read(self, line: bytes) -> Object | None:
+        found = parse(line)
+        if found is None and line.strip():
+            self._bad += 1
+            if self._bad > BAD_LINES:
+                raise UnexpectedAnswer("The answer is not in Ollama's form.")
+        if found and "error" in found:
+            raise ModelFailed(error_text(found["error"]))
+        return found
 
 
 async def objects(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Object, None]:
-    """The JSON objects of a stream.
-
-    A few lines that are none are passed over. Raises UnexpectedAnswer, or ModelFailed for an error line.
-    """
-    bad = 0
-    async for line in lines(chunks):
-        if not line.strip():
-            continue
-        found = parse(line)
-        if found is None:
-            bad += 1
-            if bad > BAD_LINES:
-                raise UnexpectedAnswer("The answer is not in Ollama's form.")
-            continue
-        if "error" in found:
-            raise ModelFailed(error_text(found["error"]))
-        yield found
+    """The JSON objects of a stream. Raises UnexpectedAnswer or ModelFailed."""
+    lines, found = Lines(), Objects()
+    async for chunk in chunks:
+        for each in found.take(lines.take(chunk)):
+            yield each
+    for each in found.take(lines.last()):
+        yield each
 
 
 def parse(raw: bytes) -> Object | None:
@@ -78,7 +96,9 @@ class Cleaner:
 
     def __call__(self, piece: object, *, last: bool = False) -> str:
         text = self._half + (piece if isinstance(piece, str) else "")
+        if not text:
+            return ""
         self._half = ""
-        if text and not last and "\ud800" <= text[-1] <= "\udbff":
+        if not last and "\ud800" <= text[-1] <= "\udbff":
             text, self._half = text[:-1], text[-1]
         return clean_text(text)

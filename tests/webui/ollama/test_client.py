@@ -250,13 +250,6 @@ async def test_a_redirect_is_not_followed():
     assert len(host.asked) == 1
 
 
-async def test_a_kept_connection_that_the_host_has_closed_is_no_error():
-    client, host = client_of(httpx.RemoteProtocolError("closed"), httpx.Response(200, json={"version": "0.33.0"}))
-
-    assert await client.version() == "0.33.0"
-    assert len(host.asked) == 2
-
-
 # Requests
 
 

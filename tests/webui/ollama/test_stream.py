@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webui.ollama import ModelFailed, UnexpectedAnswer, stream
-from webui.ollama.stream import BAD_LINES, Cleaner, error_text, lines, objects, parse
+from webui.ollama.stream import BAD_LINES, Cleaner, Lines, error_text, objects, parse
 
 
 async def chunks(*parts: bytes):
@@ -15,39 +15,40 @@ async def chunks(*parts: bytes):
         yield part
 
 
-async def lines_of(*parts: bytes) -> list[bytes]:
-    return [line async for line in lines(chunks(*parts))]
+def lines_of(*parts: bytes) -> list[bytes]:
+    lines = Lines()
+    return [line for part in parts for line in lines.take(part)] + lines.last()
 
 
 async def objects_of(*parts: bytes) -> list[dict]:
     return [found async for found in objects(chunks(*parts))]
 
 
-async def test_lines_end_at_the_newline_byte_and_nowhere_else():
+def test_lines_end_at_the_newline_byte_and_nowhere_else():
     text = '{"a":"\u2028\u2029\x85\x0b\x0c"}'.encode()
 
-    assert await lines_of(text + b"\n" + text) == [text, text]
+    assert lines_of(text + b"\n" + text) == [text, text]
 
 
-async def test_a_last_line_needs_no_newline():
-    assert await lines_of(b"a\nb") == [b"a", b"b"]
+def test_a_last_line_needs_no_newline():
+    assert lines_of(b"a\nb") == [b"a", b"b"]
 
 
 @given(st.lists(st.binary(max_size=20)), st.data())
-async def test_where_the_bytes_are_cut_does_not_matter(wanted, data):
+def test_where_the_bytes_are_cut_does_not_matter(wanted, data):
     wanted = [line.replace(b"\n", b"") for line in wanted]
     raw = b"".join(line + b"\n" for line in wanted)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=5)))
     parts = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
 
-    assert await lines_of(*parts) == wanted
+    assert lines_of(*parts) == wanted
 
 
-async def test_a_line_without_end_is_given_up(monkeypatch):
+def test_a_line_without_end_is_given_up(monkeypatch):
     monkeypatch.setattr(stream, "LINE_LIMIT", 1000)
 
     with pytest.raises(UnexpectedAnswer, match="too long"):
-        await lines_of(*[b"a" * 300] * 4)
+        lines_of(*[b"a" * 300] * 4)
 
 
 async def test_blank_lines_are_passed_over():
@@ -66,6 +67,14 @@ async def test_many_lines_of_something_else_are_no_answer():
 async def test_an_error_line_ends_the_stream():
     with pytest.raises(ModelFailed, match="out of memory"):
         await objects_of(b'{"a":1}\n{"error":"out of memory"}\n')
+
+
+async def test_what_came_before_an_error_line_is_passed_on():
+    found = objects(chunks(b'{"a":1}\n{"error":"out of memory"}\n'))
+
+    assert await anext(found) == {"a": 1}
+    with pytest.raises(ModelFailed):
+        await anext(found)
 
 
 async def test_bytes_that_are_not_utf8_become_replacement_characters():
