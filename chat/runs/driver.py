@@ -7,8 +7,9 @@ the process they do nothing, for another process will find the row.
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 from uuid import UUID, uuid4
 
 from chat import hub
@@ -51,7 +52,6 @@ class Driver:
         self.recorder = Recorder(self.owner, on_renewed=self._renewed)
         self._executions: dict[UUID, Execution] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._chores: list[asyncio.Task[None]] = []
         self._look = asyncio.Event()
 
     def open(self) -> None:
@@ -59,13 +59,13 @@ class Driver:
         global _driver  # noqa: PLW0603  one driver per process
         _driver = self
         hub.open_on(self.loop)
-        for chore in (self._claim, self._sweep, self.recorder.record):
-            # An empty context: what happened to create the task must not leak into it.
-            self._chores.append(asyncio.create_task(chore(), context=contextvars.Context()))
+        self._claiming = _task(self._claim())
+        self._sweeping = _task(self._sweep())
+        self._recording = _task(self.recorder.record())
 
     async def close(self, grace_s: float) -> None:
         """Take no more runs, let the running ones end within ``grace_s``, hand over the rest."""
-        self._chores[0].cancel()
+        self._claiming.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=grace_s)
         for execution in list(self._executions.values()):
@@ -74,9 +74,9 @@ class Driver:
             await asyncio.wait(self._running)
         global _driver  # noqa: PLW0603
         _driver = None
-        for chore in self._chores:
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        self._sweeping.cancel()
+        self.recorder.close()
+        await asyncio.gather(self._claiming, self._sweeping, self._recording, return_exceptions=True)
 
     def look_now(self) -> None:
         self._look.set()
@@ -116,7 +116,7 @@ class Driver:
         hub.begin(answer)
         execution = Execution(run, answer, self.owner, self.recorder, go_on=self._go_on)
         self._executions[run.pk] = execution
-        task = asyncio.create_task(execution.run(), context=contextvars.Context())
+        task = _task(execution.run())
         execution.task = task
         self._running.add(task)
         task.add_done_callback(lambda done: self._ended(run, answer, done))
@@ -135,3 +135,8 @@ class Driver:
                 execution.stop()
             elif run not in ours and execution.since_claim_s > state.LEASE.total_seconds():
                 execution.abandon()
+
+
+def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """With an empty context: what happened to create the task must not leak into it."""
+    return asyncio.create_task(work, context=contextvars.Context())

@@ -57,6 +57,7 @@ class Recorder:
         self._saving = asyncio.Lock()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._renew_at = 0.0
+        self._closed = asyncio.Event()
 
     def add(self, piece: Piece) -> None:
         self._unsaved.append(piece)
@@ -67,13 +68,19 @@ class Recorder:
             self._unsaved = [piece for piece in self._unsaved if piece.run != run]
 
     async def record(self) -> None:
-        """Run until cancelled. A database that is away is tried again; the pieces wait."""
+        """Run until closed. A database that is away is tried again; the pieces wait."""
         try:
-            while True:
-                await asyncio.sleep(CHECKPOINT_S)
+            while not self._closed.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CHECKPOINT_S):
+                        await self._closed.wait()
                 await self._checkpoint()
         finally:
             await self._disconnect()
+
+    def close(self) -> None:
+        """Record what there is, then no more: a connection that is being made must not be left half-way."""
+        self._closed.set()
 
     async def _checkpoint(self) -> None:
         try:
