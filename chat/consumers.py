@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import ExitStack
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -12,15 +12,13 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.utils import translation
 
-from chat import hub, live
+from chat import hub, live, session_watch
 from chat.models import Conversation
 from chat.viewer import TooSlow, Viewer
 from webui.accounts.models import User
-from webui.accounts.sessions import user_of_session
-from webui.db import DatabaseAway, read_db
+from webui.db import read_db
 from webui.text import compact
 
-RECHECK_S = 4.0
 SOCKETS_PER_PERSON = 20
 MESSAGES_PER_S = 30
 
@@ -39,19 +37,22 @@ class PageConsumer(AsyncWebsocketConsumer):
         self._conversation: UUID | None = None
         self._budget = Budget(MESSAGES_PER_S)
         self._tasks: list[asyncio.Task[None]] = []
+        self._until_closed = ExitStack()
         self.viewer = Viewer(language=settings.LANGUAGE_CODE, send=self._send)
         self._sockets[self.user.pk] += 1
         await self.accept()
         if self._sockets[self.user.pk] > SOCKETS_PER_PERSON:
             await self.close(code=live.CLOSE_TOO_SLOW)
             return
-        self._tasks = [asyncio.create_task(work()) for work in (self._pump, self._recheck)]
+        self._until_closed.enter_context(session_watch.watched(self.scope["session_key"], self._sign_out))
+        self._tasks.append(asyncio.create_task(self._pump()))
 
     async def disconnect(self, code: int) -> None:
         self._sockets[self.user.pk] -= 1
         if not self._sockets[self.user.pk]:
             del self._sockets[self.user.pk]
         self._leave_all()
+        self._until_closed.close()
         for task in self._tasks:
             task.cancel()
 
@@ -96,7 +97,7 @@ class PageConsumer(AsyncWebsocketConsumer):
             hub.leave(self.viewer, self._topics.pop())
 
     async def _send(self, text: str) -> None:
-        await self.send(text_data=text)
+        await self.base_send({"type": "websocket.send", "text": text})
 
     async def _pump(self) -> None:
         try:
@@ -104,14 +105,8 @@ class PageConsumer(AsyncWebsocketConsumer):
         except TooSlow:
             await self.close(code=live.CLOSE_TOO_SLOW)
 
-    async def _recheck(self) -> None:
-        """A session that ended ends its sockets."""
-        while True:
-            await asyncio.sleep(RECHECK_S)
-            with suppress(*DatabaseAway):
-                if await read_db(user_of_session, self.scope["session_key"]) is None:
-                    await self.close(code=live.CLOSE_SIGNED_OUT)
-                    return
+    def _sign_out(self) -> None:
+        self._tasks.append(asyncio.create_task(self.close(code=live.CLOSE_SIGNED_OUT)))
 
 
 class Budget:

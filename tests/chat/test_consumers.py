@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import Client
 
-from chat import consumers, hub, live, services
+from chat import consumers, hub, live, services, session_watch
 from chat.models import Conversation
 from webui.accounts.sessions import end_all_sessions
 from webui.asgi import application
@@ -227,7 +227,7 @@ def end_sessions(user, session: Client) -> None:
 
 @pytest.mark.parametrize("happens", [sign_out, change_the_password, deactivate, end_sessions])
 async def test_the_socket_ends_with_the_session(monkeypatch, alice, alices_session, conversation, happens):
-    monkeypatch.setattr(consumers, "RECHECK_S", 0.05)
+    monkeypatch.setattr(session_watch, "LOOK_S", 0.05)
     async with socket(alices_session) as opened:
         await watch(opened, conversation)
         for _ in range(2):
@@ -238,7 +238,7 @@ async def test_the_socket_ends_with_the_session(monkeypatch, alice, alices_sessi
 
 
 def test_a_session_that_ended_is_noticed_within_five_seconds():
-    assert consumers.RECHECK_S < 5
+    assert session_watch.LOOK_S < 5
 
 
 async def test_a_page_is_told_nothing_of_other_peoples_lists(alice, bob, alices_session):
