@@ -17,6 +17,8 @@ LOOK_AGAIN_SECONDS = 0.05
 
 async def wait_for_room(transport: Any, limits: Limits) -> None:
     """Return when the peer took enough; cut it off when it stalls. ``transport``: a Twisted TCP transport."""
+    if unsent_bytes(transport) <= limits.unsent_bytes:
+        return
     loop = asyncio.get_running_loop()
     lowest, progress_at = _on_its_way(transport), loop.time()
     while unsent_bytes(transport) > limits.unsent_bytes and transport.connected:
@@ -27,6 +29,18 @@ async def wait_for_room(transport: Any, limits: Limits) -> None:
         elif loop.time() - progress_at > limits.stalled_seconds:
             transport.abortConnection()
             return
+
+
+def write_now(transport: Any, data: bytes) -> None:
+    """Hand data to the kernel at once where it takes it: a turn of the loop for each piece costs more than to send it.
+
+    What it does not take waits in Twisted's transport, as does everything while something waits there.
+    """
+    sent = transport.writeSomeData(data) if transport.connected and not unsent_bytes(transport) else 0
+    if not isinstance(sent, int):  # an error: Twisted will meet it again, and close the connection
+        sent = 0
+    if sent < len(data):
+        transport.write(data[sent:])
 
 
 def unsent_bytes(transport: Any) -> int:
