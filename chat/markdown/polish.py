@@ -8,15 +8,11 @@ passed the rest: they are escaped by us, and the list for prose stays short.
 import re
 from html import escape
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING
 
 import nh3
 
 from . import code, links, mathml
 from .labels import Look
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ELEMENTS = (
     {"p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "li", "section"}
@@ -69,27 +65,16 @@ def polish(html: str, look: Look, *, is_open: bool = False) -> str:
 
 
 class _Parts:
-    """Rewrites the parts of one piece of HTML; remembers what was taken out of it."""
+    """Rewrites the parts of one piece of HTML, each in the method named as its group; keeps what was taken out."""
 
     def __init__(self, html: str, look: Look, *, growing_at: int) -> None:
         self._look = look
         self._growing_at = growing_at
         self._slots: list[str] = []
-        self._rewrite: dict[str | None, Callable[[re.Match[str]], str]] = {
-            "code": self._code,
-            "math": self._math,
-            "mark": lambda m: f'<a href="#{look.prefix}{m["to"]}" id="{look.prefix}{m["id"]}">',
-            "back": lambda m: f'<a href="#{look.prefix}{m["from"]}" aria-label="{escape(look.labels.back)}">',
-            "note": lambda m: f'<li id="{look.prefix}{m["number"]}">',
-            "link": lambda m: links.link(m["href"], PART.sub(self._inside_link, m["words"])),
-            "picture": lambda m: links.picture(m["src"], m["alt"]),
-            "heading": lambda m: f"<{m['ends']}h{min(6, int(m['level']) + 2)}>",
-            "task": lambda m: "\N{BALLOT BOX WITH CHECK}" if m["done"] else "\N{BALLOT BOX}",
-            "cell": _cell,
-        }
 
     def rewritten(self, part: re.Match[str]) -> str:
-        return self._rewrite[part.lastgroup](part)
+        html: str = getattr(self, f"_{part.lastgroup}")(part)
+        return html
 
     def filled(self, slot: re.Match[str]) -> str:
         html = self._slots[int(slot[2])]
@@ -98,6 +83,33 @@ class _Parts:
     def _inside_link(self, part: re.Match[str]) -> str:
         """A link holds no other link."""
         return part["alt"] or part["src"] if part.lastgroup == "picture" else self.rewritten(part)
+
+    def _mark(self, part: re.Match[str]) -> str:
+        return f'<a href="#{self._look.prefix}{part["to"]}" id="{self._look.prefix}{part["id"]}">'
+
+    def _back(self, part: re.Match[str]) -> str:
+        label = escape(self._look.labels.back)
+        return f'<a href="#{self._look.prefix}{part["from"]}" aria-label="{label}">'
+
+    def _note(self, part: re.Match[str]) -> str:
+        return f'<li id="{self._look.prefix}{part["number"]}">'
+
+    def _link(self, part: re.Match[str]) -> str:
+        return links.link(part["href"], PART.sub(self._inside_link, part["words"]))
+
+    def _picture(self, part: re.Match[str]) -> str:
+        return links.picture(part["src"], part["alt"])
+
+    def _heading(self, part: re.Match[str]) -> str:
+        return f"<{part['ends']}h{min(6, int(part['level']) + 2)}>"
+
+    def _task(self, part: re.Match[str]) -> str:
+        return "\N{BALLOT BOX WITH CHECK}" if part["done"] else "\N{BALLOT BOX}"
+
+    def _cell(self, part: re.Match[str]) -> str:
+        scope = ' scope="col"' if part["kind"] == "th" else ""
+        aligned = {"right": ' class="num"', "center": ' class="center"'}.get(part["align"], "")
+        return f"<{part['kind']}{scope}{aligned}>"
 
     def _code(self, part: re.Match[str]) -> str:
         growing = part.start() == self._growing_at
@@ -112,12 +124,6 @@ class _Parts:
     def _slot(self, element: str, html: str) -> str:
         self._slots.append(html)
         return f"<{element}>{len(self._slots) - 1}</{element}>"
-
-
-def _cell(part: re.Match[str]) -> str:
-    scope = ' scope="col"' if part["kind"] == "th" else ""
-    aligned = {"right": ' class="num"', "center": ' class="center"'}.get(part["align"], "")
-    return f"<{part['kind']}{scope}{aligned}>"
 
 
 def _around_formulas(html: str) -> str:

@@ -20,6 +20,7 @@ PIPES_LIMIT = 20_000
 MATH_LIMIT = 4_000
 NOTES_LIMIT = 1_000
 NESTING_LIMIT = 30
+LONG_OPENING = re.compile(rf"^[ \t]*[->*+0-9].{{{NESTING_LIMIT},}}$", re.MULTILINE)
 
 
 def repaired(text: str) -> str:
@@ -37,14 +38,12 @@ def is_harmful(text: str) -> bool:
         or text.count("|") > PIPES_LIMIT
         or text.count("[^") > NOTES_LIMIT
         or sum(1 for _ in MATH.finditer(text)) > MATH_LIMIT
-        or any(_opens_too_much(line) for line in text.split("\n"))
+        or any(_opens_too_much(line[0]) for line in LONG_OPENING.finditer(text))
     )
 
 
 def _opens_too_much(line: str) -> bool:
     """Whether a line opens dozens of quotes or lists at once: the parser drops the deepest without a word."""
-    if len(line) <= NESTING_LIMIT or line.lstrip()[:1] not in "->*+0123456789":
-        return False
     start = line[: 10 * NESTING_LIMIT].replace(">", "> ")
     markers = 0
     for word in start.split():

@@ -125,15 +125,14 @@ class Execution:
         self._last = chunk
         if not (chunk.text or chunk.thinking):
             return
-        self._loaded()
         self._clock.piece(thinking=not chunk.text)
         self._record(RunPiece.Kind.THINKING, self._answer.thought.length, chunk.thinking)
         self._record(RunPiece.Kind.TEXT, self._answer.answer.length, chunk.text)
         self._answer.append(text=chunk.text, thinking=chunk.thinking)
-        if chunk.text:
-            self._enter(Phase.WRITING, thought_s=self._clock.thought_s)
-        else:
-            self._enter(Phase.THINKING)
+        phase = Phase.WRITING if chunk.text else Phase.THINKING
+        if self._answer.progress.phase != phase:
+            self._loaded()
+            self._enter(phase, thought_s=self._clock.thought_s if chunk.text else None)
 
     def _record(self, kind: str, offset: int, text: str) -> None:
         if text:

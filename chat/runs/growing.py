@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 from django.utils import timezone
@@ -21,6 +22,8 @@ from chat.words import labels_in, prefix_of
 from webui.text import compact
 
 FLUSH_S = 0.040
+FLUSHES_PER_S = 1_000  # of all answers of a process together: beyond that each is flushed less often
+LONGEST_FLUSH_S = 0.150
 FLUSH_COSTS = 8  # never render more often than this many times the last rendering took
 FRAMES_KEPT = 32
 
@@ -111,6 +114,8 @@ class View:
 class GrowingAnswer:
     """The live answer of one run."""
 
+    _unflushed: ClassVar[int] = 0  # how many answers of this process have text that pages have not seen
+
     def __init__(self, *, run: UUID, message: UUID, conversation: UUID, text: str = "", thinking: str = "") -> None:
         self.run = run
         self.message = message
@@ -145,6 +150,7 @@ class GrowingAnswer:
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(max(loop.time(), self._flush_at), self._flush)
+            GrowingAnswer._unflushed += 1
 
     def views(self, language: str) -> list[View]:
         """Both tracks in a language, made when the first page asks for it."""
@@ -155,7 +161,7 @@ class GrowingAnswer:
         self._closed = True
         if self._timer:
             self._timer.cancel()
-            self._timer = None
+            self._end_wait()
         for track in (self.thought, self.answer):
             for view in track.views.values():
                 view.flush()
@@ -173,14 +179,19 @@ class GrowingAnswer:
             track.views[language] = view
         return track.views[language]
 
-    def _flush(self) -> None:
+    def _end_wait(self) -> None:
         self._timer = None
+        GrowingAnswer._unflushed -= 1
+
+    def _flush(self) -> None:
+        self._end_wait()
         began = time.perf_counter()
         views = [view for track in (self.thought, self.answer) for view in track.views.values()]
         # Not any(generator): every view must be flushed.
         grew = [view.flush() for view in views]
         took = time.perf_counter() - began
-        self._flush_at = asyncio.get_running_loop().time() + max(FLUSH_S, FLUSH_COSTS * took)
+        together = min(LONGEST_FLUSH_S, GrowingAnswer._unflushed / FLUSHES_PER_S)
+        self._flush_at = asyncio.get_running_loop().time() + max(FLUSH_S, together, FLUSH_COSTS * took)
         if True in grew:
             self.grew()
 

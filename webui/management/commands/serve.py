@@ -1,5 +1,6 @@
 """``manage.py serve``: the portal's pages and sockets on a database that is ready."""
 
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         def announce() -> None:
             self.stdout.write(announcement)
             self.stdout.flush()  # to a file or a pipe, too, while the process lives
+            gc.freeze()  # what is there now stays: looking through it again and again would stall the loop
 
         try:
             serve(
