@@ -6,9 +6,7 @@ from chat.models import Conversation
 from webui.accounts.models import User
 from webui.inference.catalogue import Offer, offers_for
 from webui.ollama.names import same_model
-
-GB = 1_000_000_000
-MB = 1_000_000
+from webui.text import readable_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def _last_used(person: User) -> str:
 def _choice(offer: Offer) -> ModelChoice:
     return ModelChoice(
         name=offer.name,
-        size=_readable(offer.size),
+        size=readable_size(offer.size),
         family=" ".join(filter(None, [offer.family, offer.parameter_size])),
         context=offer.context_length,
         capabilities=offer.capabilities,
@@ -79,10 +77,3 @@ def _choice(offer: Offer) -> ModelChoice:
         practice=offer.practice,
         available=offer.available,
     )
-
-
-def _readable(size: int) -> str:
-    """Bytes as people read them; decimal units, like Ollama's own list."""
-    if size >= GB:
-        return f"{size / GB:.1f} GB" if size < 10 * GB else f"{size / GB:.0f} GB"
-    return f"{size / MB:.0f} MB"

@@ -9,6 +9,7 @@ UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 LATIN = re.compile("[A-Za-z]")
+GB, MB = 1_000_000_000, 1_000_000
 
 
 def clean_text(text: str) -> str:
@@ -27,6 +28,13 @@ def language_of(text: str) -> str:
     if han * 3 > latin:  # a Han character says about as much as three Latin letters
         return "zh-Hans"
     return "en" if latin else ""
+
+
+def readable_size(count: int) -> str:
+    """Bytes as people read them; decimal units, like Ollama's own list."""
+    if count >= GB:
+        return f"{count / GB:.1f} GB" if count < 10 * GB else f"{count / GB:.0f} GB"
+    return f"{count / MB:.0f} MB"
 
 
 def compact(value: object) -> str:

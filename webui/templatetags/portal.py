@@ -8,6 +8,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
+from webui.text import readable_size
+
 register = template.Library()
 
 LANGUAGE_TAGS = {"zh-hans": "zh-Hans"}
@@ -45,6 +47,18 @@ def initials(name: str) -> str:
     words = name.split()
     letters = [word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words)]
     return "".join(letters).upper()[:2]
+
+
+@register.filter
+def size(count: int) -> str:
+    """Bytes, as everywhere in the portal."""
+    return readable_size(count)
+
+
+@register.filter
+def clock(since: datetime | None) -> SafeString:
+    """The seconds since then, counted by a script."""
+    return format_html('<span class="num" data-since="{}"></span>', epoch_ms(since))
 
 
 @register.filter
