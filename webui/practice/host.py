@@ -13,6 +13,7 @@ from .answers import Form, Times
 from .asked import Asked
 from .library import NOT_FOUND, Library, Refusal
 from .management import BLOBS, Management, Route
+from .measures import with_time
 from .memory import Memory
 from .models import PRACTICE, fault_models, full_name
 from .replies import Reply, reply_to
@@ -21,6 +22,7 @@ from .wire import Call, Line
 VERSION, OLD_VERSION = "0.33.0", "0.5.4"
 REMEMBERED = 10_000  # requests
 STEP_S = 0.06  # of a download
+CATCH_UP_S = 1.0
 TURN = 8  # pieces, after which others have a turn
 BAD_REQUEST, FORBIDDEN, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 400, 403, 405, 501, 503
 
@@ -36,6 +38,18 @@ class Request:
     ended: float | None = None
     outcome: str = ""
     pieces_sent: int = 0
+
+
+class Pace:
+    """When the next piece is due: a pause that took too long makes the following ones shorter."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic()
+
+    def until_next_s(self, speed: float) -> float:
+        now = time.monotonic()
+        self._due = max(self._due, now - CATCH_UP_S) + 1 / speed
+        return max(0.0, self._due - now)
 
 
 class PracticeHost:
@@ -285,22 +299,24 @@ class PracticeHost:
     ) -> None:
         name = wanted.name
         await speaker.begin()
-        for at, (text, thought) in enumerate(reply.pieces):
+        pace = Pace()
+        for at, (piece, thought) in enumerate(reply.pieces):
+            text = with_time(piece)
             await speaker.say(at, form(name, text, thought) | answers.logprobs(wanted, [text or thought]))
             request.pieces_sent = at + 1
             await self._tell_observers()
-            await self._pause(speaker, at)
+            await self._pause(speaker, pace, at)
         if wanted.model.early_calls and reply.calls:
             await speaker.say(len(reply.pieces), answers.with_calls(form(name, "", ""), reply.calls))
         late = [] if wanted.model.early_calls else reply.calls
         last = form(name, "", "") | answers.ending(wanted, form, reply, times)
         await speaker.end(answers.with_calls(last, late))
 
-    async def _pause(self, speaker: faults.Speaker, at: int) -> None:
+    async def _pause(self, speaker: faults.Speaker, pace: Pace, at: int) -> None:
         if speaker.hurries:
             return
         if self.speed:
-            await asyncio.sleep(1 / self.speed)
+            await asyncio.sleep(pace.until_next_s(self.speed))
         elif at % TURN == TURN - 1:
             await asyncio.sleep(0)
 

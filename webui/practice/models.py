@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .measures import CORPORA
+
 PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}"
 NAME = re.compile(rf"(?:(?:{PART}(?::\d+)?/)?[A-Za-z0-9_][A-Za-z0-9_-]{{0,79}}/)?{PART}(?::{PART})?")
 REGISTRY, NAMESPACE = "registry.ollama.ai/", "library/"
@@ -111,7 +113,11 @@ def hidden_models() -> list[PracticeModel]:
     early = PracticeModel(
         "practice-tools-early:latest", "calls tools before its last line", ("completion", "tools"), early_calls=True
     )
-    return [early, *fault_models()]
+    return [
+        early,
+        *(PracticeModel(f"measure-{kind}:latest", f"to measure with: {kind}") for kind in CORPORA),
+        *fault_models(),
+    ]
 
 
 def full_name(name: str) -> str:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .measures import measured_text
+
 HAN = re.compile("[\u3400-\u9fff]")
 PIECE = re.compile(r"\s*[A-Za-z0-9']+|\s*[^\sA-Za-z0-9]|\s+")
 WHOLE_NUMBER = re.compile(r"\d+")
@@ -113,6 +115,9 @@ def script_for(model: str, messages: Sequence[Mapping[str, object]], *, think: o
     """The pieces of the answer; of one that goes on, those after what was said already."""
     said = _said_already(messages)
     question = _question(messages)
+    if model.startswith("measure-"):
+        kind = model.removeprefix("measure-").partition(":")[0]
+        return Script(measured_text(kind, _number_in(question)), [])
     text = _probe(said) if PROBE.match(question) and said and continues else _text(model, question)
     if said and continues:
         # Only what is new: the script goes on where the text given stops.
@@ -135,14 +140,17 @@ def _text(model: str, question: str) -> str:
     if model.startswith("fault-fast"):
         return " ".join(str(value) for value in range(1, FAST_COUNT + 1))
     if "counting" in model or "no-prefill" in model or "slow-load" in model:
-        number = WHOLE_NUMBER.search(question)
-        last = min(int(number[0]), COUNT_LIMIT) if number else 20
-        return " ".join(str(value) for value in range(1, last + 1))
+        return " ".join(str(value) for value in range(1, _number_in(question) + 1))
     if "markdown" in model:
         return MARKDOWN
     if "xss" in model:
         return XSS
     return (CHINESE if HAN.search(question) else ENGLISH).format(question=question[:200])
+
+
+def _number_in(question: str) -> int:
+    number = WHOLE_NUMBER.search(question)
+    return min(int(number[0]), COUNT_LIMIT) if number else 20
 
 
 def _question(messages: Sequence[Mapping[str, object]]) -> str:
