@@ -31,8 +31,9 @@ class PageConsumer(AsyncWebsocketConsumer):
     user: User
     viewer: Viewer
 
-    async def connect(self) -> None:
-        self.user = self.scope["user"]
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """However it ends, be it by an error of ours or of the database, nothing of it remains."""
+        self.user = scope["user"]
         self._topics: list[hub.Topic] = []
         self._conversation: UUID | None = None
         self._budget = Budget(MESSAGES_PER_S)
@@ -40,6 +41,12 @@ class PageConsumer(AsyncWebsocketConsumer):
         self._until_closed = ExitStack()
         self.viewer = Viewer(language=settings.LANGUAGE_CODE, send=self._send)
         self._sockets[self.user.pk] += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._end()
+
+    async def connect(self) -> None:
         await self.accept()
         if self._sockets[self.user.pk] > SOCKETS_PER_PERSON:
             await self.close(code=live.CLOSE_TOO_SLOW)
@@ -47,7 +54,7 @@ class PageConsumer(AsyncWebsocketConsumer):
         self._until_closed.enter_context(session_watch.watched(self.scope["session_key"], self._sign_out))
         self._tasks.append(asyncio.create_task(self._pump()))
 
-    async def disconnect(self, code: int) -> None:
+    def _end(self) -> None:
         self._sockets[self.user.pk] -= 1
         if not self._sockets[self.user.pk]:
             del self._sockets[self.user.pk]
@@ -69,9 +76,13 @@ class PageConsumer(AsyncWebsocketConsumer):
 
     async def _watch(self, message: dict[str, Any]) -> None:
         self._leave_all()
-        if message.get("lang") in dict(settings.LANGUAGES):
+        if message.get("lang") in [language for language, _ in settings.LANGUAGES]:
             self.viewer.language = message["lang"]
         wanted = _uuid(message.get("watch"))
+        # A page that listened before we know that it may look would hear what happens in between.
+        if wanted and not await read_db(_may_look, self.user, wanted):
+            await self.close(code=live.CLOSE_GONE)
+            return
         # First listen, then read: what happens in between is told twice rather than never.
         self._join(hub.person_topic(self.user.pk))
         if wanted:
@@ -138,6 +149,10 @@ async def bring_up_to_date(viewer: Viewer, user: User, conversation: UUID | None
     for answer in hub.answers_in(conversation) if conversation and missed is not None else []:
         viewer.start_over(answer)
     return missed is not None
+
+
+def _may_look(user: User, conversation: UUID) -> bool:
+    return Conversation.objects.visible_to(user).filter(pk=conversation).exists()
 
 
 def _missed(user: User, conversation: UUID | None, page: dict[str, Any], language: str) -> list[str] | None:

@@ -121,7 +121,7 @@ def list_messages(person: User, seen: object) -> list[dict[str, object]]:
 
 def conversation_messages(conversation: Conversation, seen: object) -> list[dict[str, object]]:
     """For a page that shows version ``seen``: the thread when that is old, else how a live answer stands."""
-    if str(conversation.version) != str(seen):
+    if seen != str(conversation.version):
         return [thread_message(conversation.pk)]
     run = conversation.runs.live().first()
     if run is None:

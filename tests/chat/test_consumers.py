@@ -9,11 +9,12 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
-from django.db import connections
+from django.db import ProgrammingError, connection, connections, transaction
 from django.test import Client
 
 from chat import consumers, hub, live, services, session_watch
 from chat.models import Conversation
+from tests.rivals import in_a_thread
 from webui.accounts.sessions import end_all_sessions
 from webui.asgi import application
 
@@ -129,6 +130,43 @@ async def test_a_stranger_is_not_told_how_an_answer_of_somebody_else_grows(carol
         await opened.send_to(text_data=json.dumps({"resync": str(asked)}))
 
         assert await opened.receive_nothing(timeout=0.3)
+
+
+@asynccontextmanager
+async def nobody_reads(table: str):
+    """Whoever reads the table meanwhile waits."""
+    with in_a_thread() as elsewhere:
+        await asyncio.wrap_future(elsewhere.submit(_lock, table))
+        try:
+            yield
+        finally:
+            await asyncio.wrap_future(elsewhere.submit(_unlock))
+
+
+def _lock(table: str) -> None:
+    transaction.set_autocommit(False)
+    with connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+
+
+def _unlock() -> None:
+    transaction.rollback()
+    transaction.set_autocommit(True)
+
+
+async def test_a_stranger_is_told_nothing_while_it_is_looked_up_who_they_are(carol, conversation):
+    """S05."""
+    session = await sync_to_async(session_of)(carol)
+    async with socket(session) as opened:
+        async with nobody_reads("chat_conversation"):
+            await watch(opened, conversation)
+            told = []
+            for _ in range(10):
+                hub.tell(hub.conversation_topic(conversation.pk), {"en": '{"part":"secret"}'})
+                told.append(await opened.receive_nothing(timeout=0.02))
+
+        assert set(told) == {True}
+        assert await close_code(opened) == live.CLOSE_GONE
 
 
 def _ask(**facts) -> uuid.UUID:
@@ -248,3 +286,31 @@ async def test_a_page_is_told_nothing_of_other_peoples_lists(alice, bob, alices_
         await sync_to_async(live.list_changed)(bob.pk)
 
         assert await opened.receive_nothing(timeout=0.1)
+
+
+@asynccontextmanager
+async def broken(table: str):
+    """Whoever reads the table meanwhile fails."""
+    await sync_to_async(_rename)(table, f"{table}_away")
+    try:
+        yield
+    finally:
+        await sync_to_async(_rename)(f"{table}_away", table)
+
+
+def _rename(table: str, name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
+
+async def test_of_a_socket_that_breaks_nothing_is_left(alice, alices_session):
+    """S47."""
+    opened = connecting(alices_session)
+    await opened.connect()
+    async with broken("chat_conversation"):
+        await opened.send_to(text_data='{"watch":null,"lang":"en"}')
+        with pytest.raises(ProgrammingError):
+            await opened.receive_output(timeout=5)
+
+    assert consumers.PageConsumer._sockets == {}
+    assert hub.languages(hub.person_topic(alice.pk)) == set()
