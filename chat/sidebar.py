@@ -53,6 +53,8 @@ def rows_before(person: User, cursor: str) -> Sidebar:
     """The conversations after those already shown. Raises ValueError for a cursor that is none of ours."""
     moment, _, pk = cursor.partition("_")
     at, id_ = datetime.fromisoformat(moment), UUID(pk)
+    if at.utcoffset() != timedelta():  # we write them in UTC; PostgreSQL does not take every offset that Python does
+        raise ValueError(cursor)
     older = Q(updated_at__lt=at) | Q(updated_at=at, pk__lt=id_)
     return _sidebar(Conversation.objects.visible_to(person).filter(older))
 

@@ -1,6 +1,7 @@
 """Request types, security headers and the one rendering choice every htmx view makes."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -8,11 +9,15 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 if TYPE_CHECKING:
     from webui.accounts.models import User
+
+
+Respond = Callable[[HttpRequest], HttpResponse]
 
 
 class Request(HttpRequest):
@@ -30,6 +35,28 @@ def render_page(
     response = render(request, part_template if asked == part else template, context)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
+
+
+def utf8_only(get_response: Respond) -> Respond:
+    """Middleware: our pages send UTF-8. Of what else a request claims, Python knows encodings that are none of text."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        request.encoding = "utf-8"
+        return get_response(request)
+
+    return respond
+
+
+def refuse_in_words(get_response: Respond) -> Respond:
+    """Middleware: whoever opens an address that only takes forms is told so, and how to go on."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.content = render_to_string("405.html", request=request)
+        return response
+
+    return respond
 
 
 def content_security_policy(public_url: str) -> str:
