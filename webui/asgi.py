@@ -4,16 +4,19 @@ import os
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
+from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webui.settings")
 pages = get_asgi_application()
 
 from chat.routing import socket_urlpatterns  # noqa: E402  needs a loaded Django
-from webui.sockets import known_origin, signed_in  # noqa: E402
+from webui.sockets import known_origin, refuse, signed_in  # noqa: E402
+
+sockets = URLRouter([*socket_urlpatterns, re_path("", refuse)])  # type: ignore[arg-type]  # an application, as Channels wants it
 
 application = ProtocolTypeRouter(
     {
         "http": pages,
-        "websocket": known_origin(signed_in(URLRouter(socket_urlpatterns))),
+        "websocket": known_origin(signed_in(sockets)),
     }
 )

@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
@@ -35,6 +36,17 @@ def render_page(
     response = render(request, part_template if asked == part else template, context)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
+
+
+def header_of(scope: dict[str, Any], name: bytes) -> str:
+    """A header of an ASGI scope; empty when there is none."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def is_for_us(scope: dict[str, Any]) -> bool:
+    """Whether a request or a socket names one of our hosts. Pages are asked the same by Django's CommonMiddleware."""
+    domain, _ = split_domain_port(header_of(scope, b"host"))
+    return validate_host(domain, settings.ALLOWED_HOSTS)
 
 
 def utf8_only(get_response: Respond) -> Respond:

@@ -1,4 +1,4 @@
-"""What a socket passes before its consumer sees it: our own origin, a valid session."""
+"""What a socket passes before its consumer sees it: our own host and origin, a valid session, an address of ours."""
 
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
@@ -8,6 +8,7 @@ from django.conf import settings
 
 from webui.accounts.sessions import user_of_session
 from webui.db import read_db
+from webui.http import header_of, is_for_us
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -19,10 +20,10 @@ def known_origin(application: Application) -> Application:
     """Refuse every origin but ours: another program on the same host name and another port is a stranger."""
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-        if _header(scope, b"origin") in settings.ALLOWED_ORIGINS:
+        if is_for_us(scope) and header_of(scope, b"origin") in settings.ALLOWED_ORIGINS:
             await application(scope, receive, send)
         else:
-            await _refuse(receive, send)
+            await refuse(scope, receive, send)
 
     return checked
 
@@ -36,12 +37,12 @@ def signed_in(application: Application) -> Application:
         if user:
             await application({**scope, "user": user, "session_key": key}, receive, send)
         else:
-            await _refuse(receive, send)
+            await refuse(scope, receive, send)
 
     return checked
 
 
-async def _refuse(receive: Receive, send: Send) -> None:
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
     """Closing before accepting answers the handshake with 403."""
     await receive()
     await send({"type": "websocket.close"})
@@ -50,12 +51,8 @@ async def _refuse(receive: Receive, send: Send) -> None:
 def _session_key(scope: Scope) -> str:
     cookies: SimpleCookie = SimpleCookie()
     try:
-        cookies.load(_header(scope, b"cookie"))
+        cookies.load(header_of(scope, b"cookie"))
     except CookieError:
         return ""
     session = cookies.get(settings.SESSION_COOKIE_NAME)
     return session.value if session else ""
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

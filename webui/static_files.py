@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from wsgiref.headers import Headers
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
@@ -12,7 +11,7 @@ from django.core.management import call_command
 from whitenoise import WhiteNoise
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-from webui.http import SECURITY_HEADERS
+from webui.http import SECURITY_HEADERS, is_for_us
 
 HASHED_NAME = r"\.[0-9a-f]{12}\."
 
@@ -65,11 +64,10 @@ class StaticFiles:
             prefix=settings.STATIC_URL,
             immutable_file_test=HASHED_NAME,
             allow_all_origins=False,
-            add_headers_function=_secure,
         ).files
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        found = self.files.get(scope["path"]) if scope["type"] == "http" else None
+        found = self.files.get(scope["path"]) if scope["type"] == "http" and is_for_us(scope) else None
         if found is None:
             await self.application(scope, receive, send)
         else:
@@ -82,7 +80,8 @@ async def _answer(response: Any, send: Any) -> None:
         # Tens of kilobytes from the page cache: quicker than the way to a thread and back.
         with response.file as file:
             body = file.read()
-    headers = [(name.encode("latin1"), value.encode("latin1")) for name, value in response.headers]
+    named = [*response.headers, *SECURITY_HEADERS.items()]
+    headers = [(name.encode("latin1"), value.encode("latin1")) for name, value in named]
     await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -93,8 +92,3 @@ def _headers_asked(scope: dict[str, Any]) -> dict[str, str]:
         f"HTTP_{name.decode('latin1').upper().replace('-', '_')}": value.decode("latin1")
         for name, value in scope["headers"]
     }
-
-
-def _secure(headers: Headers, path: str, url: str) -> None:
-    for name, value in SECURITY_HEADERS.items():
-        headers[name] = value

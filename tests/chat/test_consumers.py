@@ -54,12 +54,16 @@ async def alices_session(alice) -> Client:
     return await sync_to_async(session_of)(alice)
 
 
-def connecting(session: Client | None, origin: str | None = ORIGIN) -> WebsocketCommunicator:
-    headers = [] if origin is None else [(b"origin", origin.encode())]
+def connecting(
+    session: Client | None, origin: str | None = ORIGIN, *, host: str = "localhost", path: str = "/ws/"
+) -> WebsocketCommunicator:
+    headers = [(b"host", host.encode())]
+    if origin is not None:
+        headers.append((b"origin", origin.encode()))
     if session:
         cookie = f"{settings.SESSION_COOKIE_NAME}={session.cookies[settings.SESSION_COOKIE_NAME].value}"
         headers.append((b"cookie", cookie.encode()))
-    return WebsocketCommunicator(application, "/ws/", headers=headers)
+    return WebsocketCommunicator(application, path, headers=headers)
 
 
 @asynccontextmanager
@@ -88,12 +92,26 @@ async def test_a_page_of_another_origin_gets_no_socket(alices_session, origin):
     assert (await connecting(alices_session, origin).connect())[0] is False
 
 
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "localhost@evil.example", ""])
+async def test_a_socket_for_another_host_is_refused(alices_session, host):
+    """S21."""
+    assert (await connecting(alices_session, host=host).connect())[0] is False
+
+
+@pytest.mark.parametrize("path", ["/", "/ws", "/ws/more/", "/WS/", "/sign-in/", "//ws/"])
+async def test_there_is_no_socket_at_any_other_address(alices_session, path):
+    """S01."""
+    assert (await connecting(alices_session, path=path).connect())[0] is False
+
+
 async def test_who_is_not_signed_in_gets_no_socket():
     assert (await connecting(None).connect())[0] is False
 
 
-async def test_an_invented_session_gets_no_socket(alices_session):
-    alices_session.cookies[settings.SESSION_COOKIE_NAME] = "invented"
+@pytest.mark.parametrize("key", ["invented", "a" * 32, '"\\000' + "a" * 31 + '"', "a" * 5000])
+async def test_an_invented_session_gets_no_socket(alices_session, key):
+    """S01."""
+    alices_session.cookies[settings.SESSION_COOKIE_NAME] = key
 
     assert (await connecting(alices_session).connect())[0] is False
 
@@ -310,7 +328,7 @@ async def test_of_a_socket_that_breaks_nothing_is_left(alice, alices_session):
     async with broken("chat_conversation"):
         await opened.send_to(text_data='{"watch":null,"lang":"en"}')
         with pytest.raises(ProgrammingError):
-            await opened.receive_output(timeout=5)
+            await opened.wait(timeout=5)
 
     assert consumers.PageConsumer._sockets == {}
     assert hub.languages(hub.person_topic(alice.pk)) == set()

@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from webui import static_files
+from webui.http import SECURITY_HEADERS
 
 SOURCES = {
     "js/main.js": 'import "./elements/log.js";\n' + "// a comment to make compression worth its while\n" * 40,
@@ -56,7 +57,8 @@ async def get(path: str, method: str = "GET", **headers: str) -> tuple[int, dict
     async def send(message):
         sent.append(message)
 
-    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    given = {"host": "localhost", **headers}
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": named}
     await static_files.StaticFiles(behind)(scope, None, send)
     start, body = sent
@@ -106,12 +108,30 @@ def test_a_client_without_compression_gets_the_plain_file(collected):
     assert body.startswith(b"import")
 
 
-def test_static_files_carry_the_security_headers_and_open_nothing_to_other_origins(collected):
-    _, headers, _ = get("/static/js/main.js")
+@pytest.mark.parametrize(
+    ("method", "asked", "status"),
+    [
+        ("GET", {}, 200),
+        ("HEAD", {}, 200),
+        ("POST", {}, 405),
+        ("GET", {"range": "bytes=0-4"}, 206),
+        ("GET", {"range": "bytes=9-3"}, 416),
+        ("GET", {"if_modified_since": "Fri, 01 Jan 2038 00:00:00 GMT"}, 304),
+    ],
+)
+def test_every_answer_carries_the_security_headers_and_opens_nothing_to_other_origins(collected, method, asked, status):
+    """S45."""
+    found, headers, _ = get("/static/js/main.js", method, **asked)
 
-    assert headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'none'" in headers["content-security-policy"]
+    assert found == status
+    assert {name: headers[name.lower()] for name in SECURITY_HEADERS} == SECURITY_HEADERS
     assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize("host", ["evil.example", ""])
+def test_a_file_for_another_host_is_left_to_the_pages_which_refuse(collected, host):
+    """S21."""
+    assert get("/static/js/main.js", host=host)[2] == b"from behind"
 
 
 def test_a_head_request_gets_no_body(collected):

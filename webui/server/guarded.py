@@ -13,7 +13,7 @@ from twisted.logger import globalLogBeginner  # isort: skip
 
 from .flow import unsent_bytes, wait_for_room
 from .limits import Limits
-from .requests import GuardedChannel, GuardedHTTPFactory
+from .requests import GuardedChannel, GuardedHTTPFactory, Headers
 from .sockets import GuardedSocket, GuardedSocketFactory
 
 access = logging.getLogger("webui.access")
@@ -26,7 +26,7 @@ LOOK_AGAIN_SECONDS = 0.05
 class GuardedServer(Server):
     """Listens and answers; whoever runs it decides when it stops listening and when it is over."""
 
-    def __init__(self, application: Any, endpoint: str, limits: Limits) -> None:
+    def __init__(self, application: Any, endpoint: str, limits: Limits, headers: Headers) -> None:
         super().__init__(
             application,
             endpoints=[endpoint],
@@ -36,6 +36,7 @@ class GuardedServer(Server):
             server_name="",
         )
         self.limits = limits
+        self.headers = list(headers)  # of the answers that do not come from the application
         self.draining = False
         self.listen_failure = ""
         self.ports: list[Any] = []

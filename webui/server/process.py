@@ -13,6 +13,7 @@ from .guarded import GuardedServer  # before Twisted's reactor, which it chooses
 from twisted.internet import reactor  # isort: skip
 
 from .limits import Limits
+from .requests import Headers
 
 log = logging.getLogger("webui.server")
 
@@ -33,14 +34,16 @@ def serve(
     on_drain: Callable[[], None] = lambda: None,
     on_stop: Sequence[Stopper] = (),
     limits: Limits | None = None,
+    headers: Headers = (),
 ) -> None:
     """Serve the ASGI application at ``host:port`` until SIGTERM or SIGINT, then drain.
 
     ``on_start`` run in order before ``on_ready``; what one raises ends the process and comes out here.
     ``on_drain`` is called before, ``on_stop`` run together after the last connection was accepted; each is
-    told how many seconds the work may go on before it must be put away. Raises CannotListen.
+    told how many seconds the work may go on before it must be put away. ``headers`` go with the answers
+    that do not come from the application. Raises CannotListen.
     """
-    server = GuardedServer(application, endpoint(bind), limits or Limits())
+    server = GuardedServer(application, endpoint(bind), limits or Limits(), headers)
     life = _Life(server, on_start=on_start, on_ready=on_ready, on_drain=on_drain, on_stop=on_stop)
     server.listen()
     if server.listen_failure:

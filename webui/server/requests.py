@@ -6,11 +6,14 @@ that the client can still read, and whoever is too slow is cut off.
 """
 
 import asyncio
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.web import http
+
+Headers = Iterable[tuple[str, str]]
 
 if TYPE_CHECKING:
     from .guarded import GuardedServer
@@ -19,14 +22,8 @@ if TYPE_CHECKING:
 LINGER_SECONDS = 3
 LINGER_BYTES = 64 * 1024 * 1024
 
-REFUSAL_HEADERS = (
-    ("Content-Type", "text/plain; charset=utf-8"),
-    ("Connection", "close"),
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "same-origin"),
-)
+# The first would let a client choose the beginning of our own addresses; of the second we offer none.
+NEVER_READ = (b"Daphne-Root-Path", b"Sec-WebSocket-Protocol")
 
 
 class GuardedChannel(http.HTTPChannel):
@@ -52,6 +49,13 @@ class GuardedChannel(http.HTTPChannel):
             self._within(self.server.limits.header_seconds)  # the next request on a kept connection
         super().dataReceived(data)
 
+    def lineReceived(self, line: bytes) -> None:
+        if self._refused_bytes is None:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self.refuse(431, "A line of the request's head is too long.")
+
     def rawDataReceived(self, data: bytes) -> None:
         if self._refused_bytes is None:
             super().rawDataReceived(data)
@@ -59,6 +63,8 @@ class GuardedChannel(http.HTTPChannel):
             self._discard(data)
 
     def allHeadersReceived(self) -> None:
+        if self._refused_bytes is not None:
+            return
         self._within(self.server.limits.body_seconds)
         super().allHeadersReceived()
 
@@ -83,9 +89,12 @@ class GuardedChannel(http.HTTPChannel):
             return
         self._refused_bytes = 0
         self.setTimeout(None)
-        self.transport.write(_plain_answer(status, sentence))
+        self.transport.write(plain_answer(status, sentence, self.server.headers))
         self.transport.loseWriteConnection()
         self._within(LINGER_SECONDS)
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse(400, "This is not a request that the server understands.")
 
     def _send100Continue(self) -> None:
         if self._refused_bytes is None:
@@ -120,6 +129,20 @@ class GuardedRequest(WebRequest):
         # The application reads forms itself; parsing them here too would block the loop for nothing.
         self._parsePOSTFormSubmission = False
 
+    def process(self) -> Any:
+        for name in NEVER_READ:
+            self.requestHeaders.removeHeader(name)
+        return super().process()
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        """What Daphne refuses by itself, and what it says when the application breaks."""
+        if self.finished or self.channel is None:
+            return
+        if self._response_started:
+            self.channel.transport.abortConnection()
+        else:
+            self.channel.refuse(status, body)
+
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
         if length is not None:
@@ -147,9 +170,14 @@ class GuardedHTTPFactory(HTTPFactory):
         return channel
 
 
-def _plain_answer(status: int, sentence: str) -> bytes:
+def plain_answer(status: int, sentence: str, headers: Headers) -> bytes:
+    """A whole answer of our own: one sentence, after which the connection ends."""
     body = f"{sentence}\n".encode()
-    phrase = HTTPStatus(status).phrase
-    headers = [*REFUSAL_HEADERS, ("Content-Length", str(len(body)))]
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return f"HTTP/1.1 {status} {phrase}\r\n{head}\r\n".encode() + body
+    ours = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("Connection", "close"),
+    ]
+    head = "".join(f"{name}: {value}\r\n" for name, value in [*headers, *ours])
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{head}\r\n".encode() + body

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
 from .flow import write_now
+from .requests import plain_answer
 
 if TYPE_CHECKING:
     from .limits import Limits
@@ -47,6 +48,9 @@ class GuardedSocket(WebSocketProtocol):
         super().onMessageFrameBegin(length)
         if self.message_data_total_length > self.server.limits.message_bytes:
             self._break_off()
+
+    def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
+        self.sendData(plain_answer(code, reason, self.factory.server_class.headers))
 
     def _has_room_for(self, payload: bytes) -> bool:
         """The queue is first in, first out: what still waits are the newest."""

@@ -78,11 +78,7 @@ class Scene:
 
     def open_socket(self, path: str, **options) -> socket.socket:
         peer = self.connect(**options)
-        key = base64.b64encode(os.urandom(16)).decode()
-        peer.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
+        peer.sendall(handshake(path))
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += peer.recv(1)
@@ -112,6 +108,27 @@ def scene():
         server.process.kill()
         server.process.wait()
         server.process.stdout.close()
+
+
+@pytest.fixture(scope="package")
+def shared():
+    """One server with the usual limits, for tests that leave it as it was."""
+    server = Scene()
+    server.says("ready")
+    yield server
+    server.process.kill()
+    server.process.wait()
+    server.process.stdout.close()
+
+
+def handshake(path: str, *headers: bytes) -> bytes:
+    """What a browser sends to open a socket."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+    )
+    return head.encode() + b"".join(header + b"\r\n" for header in headers) + b"\r\n"
 
 
 def everything(peer: socket.socket) -> str:

@@ -54,6 +54,26 @@ async def slow(scope, receive, send):
     await answer(send, "finished")
 
 
+async def broken(scope, receive, send):
+    raise RuntimeError("broken on purpose")
+
+
+async def half_broken(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    raise RuntimeError("broken on purpose")
+
+
+async def refused_socket(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+async def told(scope, receive, send):
+    """What the application learns of the request."""
+    await answer(send, json.dumps([scope["root_path"], [name.decode() for name, _ in scope["headers"]]]))
+
+
 async def large_answer(scope, receive, send):
     await answer(send, "z" * 20_000_000)
     say("large answer handed over")
@@ -132,6 +152,10 @@ PLACES = {
     "/body": body_size,
     "/memory": memory,
     "/slow": slow,
+    "/broken": broken,
+    "/half-broken": half_broken,
+    "/refused-socket": refused_socket,
+    "/told": told,
     "/blocked-thread": blocked_thread,
     "/large-answer": large_answer,
     "/for-ever": for_ever,
@@ -165,6 +189,7 @@ def main(port: str, limits: str) -> None:
             on_ready=lambda: say("ready"),
             on_stop=[background_work],
             limits=Limits(**wanted),
+            headers=[("X-Of-The-Scene", "yes")],
         )
     except CannotListen as error:
         say(str(error))

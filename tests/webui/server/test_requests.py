@@ -40,17 +40,6 @@ def test_a_body_over_the_limit_is_refused_at_its_header(scene):
     assert "more than the 1 MB" in answer
 
 
-def test_the_refusal_carries_the_security_headers(scene):
-    server = scene(body_bytes=MIB)
-    with server.connect() as peer:
-        peer.sendall(post(MIB + 1))
-
-        head = everything(peer).partition("\r\n\r\n")[0]
-
-    assert "Content-Security-Policy: default-src 'none'" in head
-    assert "X-Content-Type-Options: nosniff" in head
-
-
 def test_a_client_that_is_still_sending_can_read_the_refusal(scene):
     server = scene(body_bytes=MIB)
     with server.connect() as peer:
@@ -183,22 +172,106 @@ def test_a_slow_reader_that_makes_progress_is_kept(scene):
             time.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        "POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-        "POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "GET /body HTTP/1.1\r\nHost: t\r\nX-Odd: a\x0bb\r\n\r\n",
-        "GET /body HTTP/1.1\r\nHost: t\r\nX-Odd\x0c: a\r\n\r\n",
-        "GET /body HTTP/1.1\r\nHost: t\r\nX-Odd: a\x85b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-    ],
-    ids=["two lengths", "length and chunked", "vertical tab", "form feed", "next line"],
-)
-def test_a_smuggled_request_is_refused(scene, head):
-    with scene().connect() as peer:
-        peer.sendall(head.encode("latin1"))
+GET = "GET /body HTTP/1.1\r\nHost: t\r\n"
+POST = "POST /body HTTP/1.1\r\nHost: t\r\n"
+UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+MALFORMED = {
+    "two lengths": f"{POST}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+    "two equal lengths": f"{POST}Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+    "length and chunked": f"{POST}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunked and length": f"{POST}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "two encodings": f"{POST}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "a length with a sign": f"{POST}Content-Length: +5\r\n\r\nhello",
+    "a length below nothing": f"{POST}Content-Length: -1\r\n\r\n",
+    "a length that is none": f"{POST}Content-Length: 5, 5\r\n\r\nhello",
+    "a chunk that is none": f"{POST}Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n",
+    "a chunk below nothing": f"{POST}Transfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n",
+    "a chunk without its end": f"{POST}Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n",
+    "a vertical tab": f"{GET}X-Odd: a\x0bb\r\n\r\n",
+    "a form feed": f"{GET}X-Odd\x0c: a\r\n\r\n",
+    "a next line": f"{GET}X-Odd: a\x85b\r\n{UPGRADE}\r\n",
+    "a NUL": f"{GET}X-Odd: a\0b\r\n\r\n",
+    "a return of its own": f"{GET}X-Odd: a\rX-Evil: b\r\n\r\n",
+    "a blank before the colon": f"{GET}X-Odd : a\r\n\r\n",
+    "a header without a name": f"{GET}: a\r\n\r\n",
+    "a header without a colon": f"{GET}nonsense\r\n\r\n",
+    "no version": "GET /body\r\n\r\n",
+    "another version": "GET /body HTTP/9.9\r\nHost: t\r\n\r\n",
+    "too many words": "GET /body /body HTTP/1.1\r\nHost: t\r\n\r\n",
+    "too many headers": GET + "X-Odd: a\r\n" * 600 + "\r\n",
+    "a path with odd bytes": "GET /b\xf6dy HTTP/1.1\r\nHost: t\r\n\r\n",
+    "a query with odd bytes": "GET /body?\xf6 HTTP/1.1\r\nHost: t\r\n\r\n",
+    "no HTTP at all": "\x16\x03\x01\x02\r\n\r\n",
+    "a socket of another version": f"GET /echo HTTP/1.1\r\nHost: t\r\n{UPGRADE}Sec-WebSocket-Version: 99\r\n\r\n",
+    "a socket without a key": f"GET /echo HTTP/1.1\r\nHost: t\r\n{UPGRADE}Sec-WebSocket-Version: 13\r\n\r\n",
+}
 
-        assert peer.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+@pytest.mark.parametrize("request_", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_malformed_request_is_refused_in_words(shared, request_):
+    """S45, S61."""
+    with shared.connect() as peer:
+        peer.sendall(request_.encode("latin1"))
+
+        assert refusal(everything(peer)) == 400
+
+
+def test_a_line_that_is_too_long_is_refused_in_words(shared):
+    """S61."""
+    with shared.connect() as peer:
+        peer.sendall(b"GET /" + b"a" * 100_000)
+
+        assert refusal(everything(peer)) == 431
+
+
+def test_a_body_that_is_too_large_is_refused_with_the_same_headers(scene):
+    """S45."""
+    with scene(body_bytes=MIB).connect() as peer:
+        peer.sendall(post(MIB + 1))
+
+        assert refusal(everything(peer)) == 413
+
+
+def test_an_application_that_breaks_is_answered_for(shared):
+    """S45."""
+    with shared.connect() as peer:
+        peer.sendall(b"GET /broken HTTP/1.1\r\nHost: t\r\n\r\n")
+
+        assert refusal(everything(peer)) == 500
+
+
+def test_an_application_that_breaks_half_way_ends_the_connection_and_nothing_else(shared):
+    for _ in range(2):
+        with shared.connect() as peer:
+            peer.sendall(b"GET /half-broken HTTP/1.1\r\nHost: t\r\n\r\n")
+
+            assert everything(peer).endswith("half\r\n")
+
+
+def refusal(answer: str) -> int:
+    """The status of an answer that the server gives by itself, once, in words and with the headers it was given."""
+    head, _, body = answer.partition("\r\n\r\n")
+    assert answer.count("HTTP/1.1 ") == 1
+    assert "\r\nX-Of-The-Scene: yes\r\n" in head
+    assert "\r\nConnection: close" in head
+    assert len(body.split()) > 1
+    return int(head.split()[1])
+
+
+def test_a_request_smuggled_behind_a_malformed_one_is_not_answered(shared):
+    """S61."""
+    with shared.connect() as peer:
+        peer.sendall(MALFORMED["length and chunked"].encode() + b"GET /memory HTTP/1.1\r\nHost: t\r\n\r\n" * 3)
+
+        assert refusal(everything(peer)) == 400
+
+
+def test_a_client_cannot_choose_where_the_addresses_of_the_portal_begin(shared):
+    """S21."""
+    with shared.connect() as peer:
+        peer.sendall(b"GET /told HTTP/1.1\r\nHost: t\r\nDaphne-Root-Path: //evil.example\r\nConnection: close\r\n\r\n")
+
+        assert '["", ["host", "connection"]]' in everything(peer)
 
 
 def test_the_access_log_leaves_out_the_query(scene):

@@ -4,7 +4,8 @@ import struct
 
 import pytest
 
-from .conftest import close_code, frame, next_frame
+from .conftest import close_code, everything, frame, handshake, next_frame
+from .test_requests import refusal
 
 pytestmark = pytest.mark.server
 
@@ -101,3 +102,20 @@ def test_a_peer_that_gives_no_sign_of_life_is_dropped(scene):
     server = scene(ping_every_seconds=0.1, ping_timeout_seconds=0.5)
     with server.open_socket("/echo"):
         assert server.says("echo closed")
+
+
+def test_a_refused_socket_is_answered_with_the_headers_of_every_answer(shared):
+    """S45."""
+    with shared.connect() as peer:
+        peer.sendall(handshake("/refused-socket"))
+
+        assert refusal(everything(peer)) == 403
+
+
+@pytest.mark.parametrize("header", ["Sec-WebSocket-Protocol: \xff", "Daphne-Root-Path: \xff", "Cookie: \xff"])
+def test_odd_headers_do_not_break_a_handshake(shared, header):
+    """S61."""
+    with shared.connect() as peer:
+        peer.sendall(handshake("/echo", header.encode("latin1")))
+
+        assert peer.recv(1000).startswith(b"HTTP/1.1 101 ")

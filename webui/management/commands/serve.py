@@ -35,6 +35,7 @@ class Command(BaseCommand):
         """Serve until told to stop. Imports late: Daphne chooses the event loop of the whole process."""
         from webui import health, processes  # noqa: PLC0415
         from webui.asgi import application  # noqa: PLC0415
+        from webui.http import SECURITY_HEADERS  # noqa: PLC0415
         from webui.server import CannotListen, Limits, serve  # noqa: PLC0415
         from webui.static_files import StaticFiles  # noqa: PLC0415
 
@@ -56,6 +57,7 @@ class Command(BaseCommand):
                 on_drain=health.start_draining,
                 on_stop=[processes.stop],
                 limits=Limits(body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
+                headers=SECURITY_HEADERS.items(),
             )
         except CannotListen as error:
             raise CommandError(str(error), returncode=UNAVAILABLE) from error
