@@ -2,11 +2,12 @@
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from models_admin.forms import HostForm
+from webui.accounts.access import administrators_only
 from webui.http import Request
 from webui.inference import hosts
 from webui.inference.check import check
@@ -16,7 +17,7 @@ from webui.inference.models import Host, InstalledModel
 @require_http_methods(["GET", "HEAD", "POST"])
 def setup_host(request: Request) -> HttpResponseBase:
     """Connect an Ollama host, looked at before it is kept."""
-    _administrators_only(request)
+    administrators_only(request)
     form = HostForm(request.POST if request.method == "POST" else None)
     address = form.data.get("url", "") if form.is_bound else settings.OLLAMA_HOST
     found = async_to_sync(check)(address)
@@ -30,7 +31,7 @@ def setup_host(request: Request) -> HttpResponseBase:
 @require_safe
 def check_host(request: Request) -> HttpResponse:
     """The live check while somebody types an address, as a part."""
-    _administrators_only(request)
+    administrators_only(request)
     found = async_to_sync(check)(request.GET.get("url", "")[:300])
     return render(request, "models_admin/_check.html", {"check": found})
 
@@ -38,7 +39,7 @@ def check_host(request: Request) -> HttpResponse:
 @require_POST
 def use_practice_host(request: Request) -> HttpResponseBase:
     """For trying the portal without an Ollama host."""
-    _administrators_only(request)
+    administrators_only(request)
     host = hosts.register_practice_host()
     async_to_sync(hosts.wait_for_practice_host)(host)
     return redirect("chat:new")
@@ -47,11 +48,6 @@ def use_practice_host(request: Request) -> HttpResponseBase:
 @require_safe
 def models(request: Request) -> HttpResponse:
     """Every model on every host, as last seen."""
-    _administrators_only(request)
+    administrators_only(request)
     found = InstalledModel.objects.select_related("host").order_by("name", "host__name")
     return render(request, "models_admin/models.html", {"models": found, "hosts": Host.objects.order_by("name")})
-
-
-def _administrators_only(request: Request) -> None:
-    if not request.user.is_admin:
-        raise Http404

@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from webui.accounts import services, setup
+from webui.accounts.access import administrators_only
 from webui.accounts.forms import AccountForm, PasswordForm, ProfileForm, SetupForm, SignInForm
 from webui.accounts.models import User
 from webui.http import Request
@@ -105,7 +106,7 @@ def change_password(request: Request) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def people(request: Request) -> HttpResponseBase:
     """Everybody's accounts, and the form for another one, whose password is shown once."""
-    _administrators_only(request)
+    administrators_only(request)
     context: dict[str, object] = {"suggested": secrets.token_urlsafe(12)}
     form = AccountForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
@@ -125,7 +126,7 @@ def people(request: Request) -> HttpResponseBase:
 @require_POST
 def person(request: Request, pk: int) -> HttpResponseBase:
     """Deactivate, reactivate, make an administrator or not, give a new password."""
-    _administrators_only(request)
+    administrators_only(request)
     user = get_object_or_404(User, pk=pk)
     context: dict[str, object] = {}
     try:
@@ -174,11 +175,6 @@ def _may_try_code(request: HttpRequest, form: SetupForm) -> bool:
     if "code" not in form.errors:
         adapter.take_back()
     return True
-
-
-def _administrators_only(request: Request) -> None:
-    if not request.user.is_admin:
-        raise Http404
 
 
 def _local(request: HttpRequest, address: str) -> str:

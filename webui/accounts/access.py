@@ -1,0 +1,16 @@
+"""What only administrators get to see."""
+
+import logging
+
+from django.http import Http404
+
+from webui.http import Request
+
+log = logging.getLogger(__name__)
+
+
+def administrators_only(request: Request) -> None:
+    """Others do not learn that there is anything. Raises Http404."""
+    if not request.user.is_admin:
+        log.warning("user %s is no administrator and asked for %s", request.user.pk, request.path)
+        raise Http404
