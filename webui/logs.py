@@ -5,12 +5,15 @@ Modules log identifiers, sizes and names of states. Paths are logged without the
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from django.core.exceptions import ImproperlyConfigured
 
 Format = Literal["text", "json"]
+# How the parts of a traceback begin that quote our code, or join two errors; the others are messages.
+PLACES_IN_CODE = ("  ", "Traceback ", "\n")
 # What every record has; anything else was given by ``extra=`` and belongs into the JSON object.
 ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Django hangs whole objects on its records: a request knows its query string and its cookies.
@@ -58,8 +61,19 @@ def _without_query(argument: object) -> object:
     return argument
 
 
-class Lines(logging.Formatter):
-    """``2026-01-31 12:00:00,000 INFO webui.server: message``: one line, however odd the arguments."""
+class Formatter(logging.Formatter):
+    """Tracebacks without what PostgreSQL adds to its messages: the statement, and whole rows."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 -- logging's own name
+        told = traceback.TracebackException(*ei).format()
+        return "".join(part if part.startswith(PLACES_IN_CODE) else _first_line(part) for part in told)
+
+
+class Lines(Formatter):
+    """``2026-01-31 12:00:00,000 INFO webui.server: message``: one line, however odd the arguments.
+
+    The lines of a traceback are set in: none of them can pass for a record of its own.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -67,8 +81,11 @@ class Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's own name
         return on_one_line(super().formatMessage(record))
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802 -- logging's own name
+        return "\n".join(f"    {on_one_line(line)}" for line in super().formatException(ei).splitlines())
 
-class JsonLines(logging.Formatter):
+
+class JsonLines(Formatter):
     """One JSON object per line: time, level, logger, message, error, and the record's extras."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -81,6 +98,10 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
         return json.dumps({**_extras(record), **entry}, default=str)
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0] + "\n"
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:

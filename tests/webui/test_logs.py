@@ -19,8 +19,10 @@ def logged(name: str, *message: object, **extra: object) -> str:
     writer = logging.StreamHandler(stream)
     writer.setFormatter(formatter)
     writer.addFilter(logs.WithoutQueries())
+    error = extra.pop("error", None)
+    told = (type(error), error, error.__traceback__) if error else None
     record = logging.getLogger("tea").makeRecord(
-        "tea", logging.WARNING, "f", 1, message[0], message[1:], None, extra=extra
+        "tea", logging.WARNING, "f", 1, message[0], message[1:], told, extra=extra
     )
     writer.handle(record)
     return stream.getvalue()
@@ -30,12 +32,49 @@ def test_a_line_names_level_and_place():
     assert logged("text", "run %s ended", 7).endswith(" WARNING tea: run 7 ended\n")
 
 
-def test_a_forged_line_break_stays_inside_its_record():
-    written = logged("text", "signed in: %s", "eve\r\n2026-01-01 ERROR root: all is lost\x1b[2J\u2028")
+FORGED = "eve\r\n2026-01-01 ERROR root: all is lost\x1b[2J\u2028\x85\u202e"
 
-    assert written.count("\n") == 1
+
+@pytest.mark.parametrize("name", ["text", "json"])
+def test_a_forged_line_break_stays_inside_its_record(name):
+    """S53."""
+    written = logged(name, "signed in: %s", FORGED)
+
+    assert len(written.splitlines()) == 1
     assert "\\r\\n2026" in written
     assert "\x1b" not in written
+
+
+def raised(error: Exception) -> Exception:
+    """The error as it is caught: with a traceback, and with what led to it."""
+    try:
+        try:
+            raise error
+        except Exception as cause:
+            raise RuntimeError("the page broke") from cause
+    except RuntimeError as caught:
+        return caught
+
+
+def test_no_line_of_a_traceback_can_pass_for_a_record():
+    """S53."""
+    first, *rest = logged("text", "broke", error=raised(ValueError(FORGED))).splitlines()
+
+    assert first.endswith("WARNING tea: broke")
+    assert all(line.startswith("    ") for line in rest)
+    assert all(line.isprintable() for line in rest)
+
+
+@pytest.mark.parametrize("name", ["text", "json"])
+def test_of_an_error_the_log_has_the_places_and_the_first_lines(name):
+    """S57. PostgreSQL quotes the statement and the row in the lines below, with what somebody wrote."""
+    quoting = ValueError("value too long\nLINE 1: INSERT ... 'secret'\nDETAIL: Failing row (secret,\nsecret).")
+    written = logged(name, "broke", error=raised(quoting))
+
+    assert "value too long" in written
+    assert "the page broke" in written
+    assert "raise error" in written
+    assert "secret" not in written
 
 
 def test_chinese_stays_readable():

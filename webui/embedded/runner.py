@@ -140,6 +140,8 @@ class Server:
             "unix_socket_permissions": "0700",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            # What a statement did wrong its sender is told; the log would quote it, with what people wrote.
+            "log_min_messages": "log",
         }
         # pg_ctl hands this to a shell.
         told = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in options.items())

@@ -46,6 +46,7 @@ def mode(path: Path) -> int:
 
 
 def test_it_answers_only_on_a_private_socket(use, folder):
+    """S60."""
     directory = use().socket_directory()
 
     assert query(directory, "SHOW listen_addresses") == [("",)]
@@ -54,6 +55,7 @@ def test_it_answers_only_on_a_private_socket(use, folder):
 
 @pytest.mark.skipif(not is_root(), reason="needs an account to be")
 def test_another_account_cannot_reach_it(use):
+    """S60."""
     directory = use().socket_directory()
 
     with socket.socket(socket.AF_UNIX) as stranger, being(NOBODY), pytest.raises(PermissionError):
@@ -70,6 +72,18 @@ def test_its_clock_and_log_do_not_follow_the_portal_time_zone(use):
     directory = use(env={**os.environ, "TZ": "Asia/Shanghai"}).socket_directory()
 
     assert query(directory, "SELECT current_setting('timezone'), current_setting('log_timezone')") == [("UTC", "UTC")]
+
+
+def test_its_log_quotes_no_statement(use, folder):
+    """S57."""
+    directory = use().socket_directory()
+    for statement in ("SELECT 'SECRET-WORD'::int", 'SELECT 1/0 AS "SECRET-WORD"', "SECRET-WORD"):
+        with pytest.raises(psycopg.Error):
+            query(directory, statement)
+
+    log = (folder / "postgres" / "postgres.log").read_text()
+    assert "ready to accept connections" in log
+    assert "SECRET-WORD" not in log
 
 
 def test_the_person_s_own_postgresql_settings_do_not_leak_in(use):
