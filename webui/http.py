@@ -1,5 +1,7 @@
 """Request types, security headers and the one rendering choice every htmx view makes."""
 
+import logging
+import secrets
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -7,7 +9,7 @@ from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.http.request import split_domain_port, validate_host
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -17,6 +19,8 @@ from django_htmx.middleware import HtmxDetails
 if TYPE_CHECKING:
     from webui.accounts.models import User
 
+
+log = logging.getLogger(__name__)
 
 Respond = Callable[[HttpRequest], HttpResponse]
 
@@ -69,6 +73,13 @@ def refuse_in_words(get_response: Respond) -> Respond:
         return response
 
     return respond
+
+
+def something_broke(request: HttpRequest) -> HttpResponse:
+    """The page for an error of ours, with a number by which its record is found in the log."""
+    number = secrets.token_hex(4)
+    log.error("error %s at %s", number, request.path)
+    return HttpResponseServerError(render_to_string("500.html", {"number": number}))
 
 
 def content_security_policy(public_url: str) -> str:

@@ -14,3 +14,5 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),  # the process answers
     path("readyz", health.readyz, name="readyz"),  # it can do its work
 ]
+
+handler500 = "webui.http.something_broke"

@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from django.http import HttpResponse
 
-from webui.http import content_security_policy
+from webui.http import SECURITY_HEADERS, content_security_policy
 
 ROOT = Path(__file__).parents[2]
 COOKIES = ("SESSION", "CSRF", "LANGUAGE")
@@ -72,15 +74,34 @@ def test_on_this_machine_every_name_of_it_is_ours(tmp_path):
     assert "http://localhost:8123" in found["ALLOWED_ORIGINS"]
 
 
-def test_sockets_may_go_to_the_public_address_alone():
-    assert "connect-src 'self' wss://tea.example;" in content_security_policy("https://tea.example")
+def test_the_content_policy_starts_from_nothing_and_leads_nowhere_else():
+    """S13, S22, S45."""
+    assert content_security_policy("https://tea.example").split("; ") == [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "font-src 'self'",
+        "connect-src 'self' wss://tea.example",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "object-src 'none'",
+    ]
 
 
-@pytest.mark.parametrize(
-    "directive", ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"]
-)
-def test_the_content_policy_starts_from_nothing(directive):
-    assert directive in content_security_policy("https://tea.example")
+def test_beside_the_content_policy_every_answer_says_this():
+    """S22, S45. That every answer does is seen in the matrix, at the static files and at the server."""
+    assert SECURITY_HEADERS | {"Content-Security-Policy": ""} == {
+        "Content-Security-Policy": "",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    }
 
 
 @pytest.mark.parametrize(
@@ -102,10 +123,11 @@ def test_a_slip_in_the_settings_stops_the_start_with_its_name(tmp_path, slip, na
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/sign-in/", "/nowhere/"])
 @pytest.mark.parametrize("name", ["evil.example", "localhost.evil.example", "evil.example:8000", "localhost@evil", ""])
 def test_a_request_for_another_host_is_refused_with_the_security_headers(client, root, path, name):
+    """S21."""
     answer = client.get(path, headers={"Host": name})
 
     assert answer.status_code == 400
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert_secure(answer)
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
@@ -129,18 +151,26 @@ def test_a_page_that_does_not_exist_carries_the_security_headers_too(client, ali
     answer = client.get(path)
 
     assert answer.status_code == 404
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert_secure(answer)
 
 
-def test_an_error_of_ours_is_a_page_of_ours(client, alice, monkeypatch):
+def test_an_error_of_ours_is_a_page_of_ours_with_a_number_that_is_in_the_log(client, alice, monkeypatch, caplog):
+    """S56."""
     client.force_login(alice)
     client.raise_request_exception = False
     monkeypatch.setattr("chat.views.render", None)
     answer = client.get("/")
 
     assert answer.status_code == 500
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert_secure(answer)
     assert b"Traceback" not in answer.content
+    assert re.search(r"<code>([0-9a-f]{8})</code>", answer.content.decode())[1] in caplog.text
+
+
+def assert_secure(answer: HttpResponse) -> None:
+    """S45."""
+    assert {name: answer.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_a_form_from_another_page_is_refused_in_words(client, alice):
@@ -149,4 +179,5 @@ def test_a_form_from_another_page_is_refused_in_words(client, alice):
     answer = strict.post("/sign-out/", headers={"Origin": "https://evil.example"})
 
     assert answer.status_code == 403
+    assert_secure(answer)
     assert b"csrf" not in answer.content.lower().replace(b"csrfmiddlewaretoken", b"").replace(b"x-csrftoken", b"")
