@@ -33,7 +33,7 @@ def free_port() -> int:
 class Portal:
     """One serving process. Several may share a data directory, like after a crash and a new start."""
 
-    def __init__(self, data: Path, ollama: str, **settings: str) -> None:
+    def __init__(self, data: Path, ollama: str, *, server: str = "daphne", **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.data = data
@@ -52,7 +52,7 @@ class Portal:
         }
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up"],
+                [sys.executable, "manage.py", "up", "--server", server],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -1,6 +1,3 @@
-"""The guarded server: Daphne, with a bound on everything that a peer may make us keep or wait for."""
-
-from .limits import Limits
-from .process import CannotListen, serve
-
-__all__ = ["CannotListen", "Limits", "serve"]
+"""Two ways to serve: ``process`` is the guarded Daphne, with a bound on everything that a peer may make us keep or wait
+for; ``alternative`` is uvicorn. A process imports only the one it uses: Daphne chooses the event loop when imported.
+"""

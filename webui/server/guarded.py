@@ -12,8 +12,9 @@ from twisted.internet.endpoints import serverFromString  # isort: skip
 from twisted.logger import globalLogBeginner  # isort: skip
 
 from .flow import unsent_bytes, wait_for_room
+from .life import Headers
 from .limits import Limits
-from .requests import GuardedChannel, GuardedHTTPFactory, Headers
+from .requests import GuardedChannel, GuardedHTTPFactory
 from .sockets import GuardedSocket, GuardedSocketFactory
 
 access = logging.getLogger("webui.access")

@@ -5,24 +5,17 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .guarded import GuardedServer  # before Twisted's reactor, which it chooses
 
 from twisted.internet import reactor  # isort: skip
 
+from .life import CannotListen, Headers, Starter, Stopper
 from .limits import Limits
-from .requests import Headers
 
 log = logging.getLogger("webui.server")
-
-Starter = Callable[[], Awaitable[None]]
-Stopper = Callable[[float], Awaitable[None]]
-
-
-class CannotListen(Exception):
-    """The address is taken, or not ours. The message names it."""
 
 
 def serve(

@@ -6,14 +6,13 @@ that the client can still read, and whoever is too slow is cut off.
 """
 
 import asyncio
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.web import http
 
-Headers = Iterable[tuple[str, str]]
+from .life import Headers
 
 if TYPE_CHECKING:
     from .guarded import GuardedServer

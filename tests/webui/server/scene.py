@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from webui.server import CannotListen, Limits, serve
+from webui.server.life import CannotListen
+from webui.server.limits import Limits
+from webui.server.process import serve
 
 CHUNK = b"x" * 65_536
 

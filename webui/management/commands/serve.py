@@ -2,8 +2,9 @@
 
 import gc
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from webui import schema
 from webui.embedded.errors import EmbeddedFailed
 
 UNAVAILABLE, MISCONFIGURED = 69, 78  # what sysexits.h calls them
+SERVERS = {"daphne": "webui.server.process", "uvicorn": "webui.server.alternative"}
 
 
 class Command(BaseCommand):
@@ -22,23 +24,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--bind", default=settings.BIND, help="host:port to listen on (default: BIND)")
+        parser.add_argument("--server", choices=SERVERS, default="daphne", help="uvicorn must be installed by yourself")
 
-    def handle(self, *args: Any, bind: str, **options: Any) -> None:
+    def handle(self, *args: Any, bind: str, server: str, **options: Any) -> None:
         refuse_taken_address(bind)
         with plain_refusals():
             schema.refuse_newer()
             if not schema.is_current():
                 raise CommandError("The database is not migrated: run `up`, or `migrate`.", returncode=MISCONFIGURED)
-        self.serve(bind)
+        self.serve(bind, server)
 
-    def serve(self, bind: str) -> None:
+    def serve(self, bind: str, server: str) -> None:
         """Serve until told to stop. Imports late: Daphne chooses the event loop of the whole process."""
         from webui import health, processes  # noqa: PLC0415
         from webui.asgi import application  # noqa: PLC0415
         from webui.http import SECURITY_HEADERS  # noqa: PLC0415
-        from webui.server import CannotListen, Limits, serve  # noqa: PLC0415
+        from webui.server.life import CannotListen  # noqa: PLC0415
+        from webui.server.limits import Limits  # noqa: PLC0415
         from webui.static_files import StaticFiles  # noqa: PLC0415
 
+        serve = serve_of(server)
         set_up_unattended()
         announcement = self.announcement()
         connections.close_all()
@@ -68,6 +73,16 @@ class Command(BaseCommand):
 
         lines = [f"Teahouse is ready: {settings.PUBLIC_URL}/", setup.announcement()]
         return "\n".join(line for line in lines if line)
+
+
+def serve_of(server: str) -> Callable[..., None]:
+    """The ``serve`` of one of the servers; only that one is imported. Raises CommandError."""
+    try:
+        module = import_module(SERVERS[server])
+    except ImportError as error:
+        raise CommandError(f"{error.name} is not installed.", returncode=MISCONFIGURED) from error
+    found: Callable[..., None] = module.serve
+    return found
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from . import serve
 class Command(serve.Command):
     help = "Prepare the database and the static files as far as needed, then serve the portal."
 
-    def handle(self, *args: Any, bind: str, **options: Any) -> None:
+    def handle(self, *args: Any, bind: str, server: str, **options: Any) -> None:
         serve.refuse_taken_address(bind)
         with serve.plain_refusals():
             schema.bring_up_to_date()
         static_files.collect_if_changed()
-        self.serve(bind)
+        self.serve(bind, server)
