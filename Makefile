@@ -8,7 +8,7 @@ TEMPLATES = $(shell find templates -name '*.html')
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
 	--generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: check format lock messages tools
+.PHONY: bench check format lock messages tools
 
 ## Everything that must hold before a commit, but the tests.
 check: tools
@@ -17,6 +17,11 @@ check: tools
 	$(BIN)/mypy .
 	$(BIN)/djade --check $(TEMPLATES)
 	$(BIN)/python -m pytest -q tests/test_repository.py
+
+## Measure, and write the figures into docs/benchmarks.md: about half an hour on a machine that does nothing else.
+## `make bench ONLY=streams100,enter ROUNDS=1` measures a part.
+bench: tools
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 ## Put the code and the templates into their shape.
 format: tools

@@ -26,6 +26,17 @@ def _clock() -> Iterator[str]:
         yield f"{space}{number}@{NOW}"
 
 
+def _clock_markdown() -> Iterator[str]:
+    """The clock in headings, lists and bold words."""
+    for number in count(1):
+        place = number % 50
+        yield (
+            {1: "\n\n## ", 6: "\n\n", 30: "\n\n- ", 36: "\n- ", 42: "\n- *"}.get(place, " ")
+            + f"{number}@{NOW}"
+            + {42: "*"}.get(place, "")
+        )
+
+
 def _paragraph() -> Iterator[str]:
     for number in count(1):
         yield f" word{number}" if number % 12 else " and *more*."
@@ -64,6 +75,7 @@ def _mixed() -> Iterator[str]:
 
 CORPORA: dict[str, Corpus] = {
     "clock": _clock,
+    "clock-markdown": _clock_markdown,
     "code": _code,
     "list": _list,
     "mixed": _mixed,
