@@ -105,11 +105,11 @@ async def _ask(page: Page, model: str, pieces: int) -> None:
     await page.reload()
     await page.evaluate(WATCH, {"clock": time.time() * 1000 - now_ms()})
     await page.evaluate("model => { document.querySelector('#composer [name=model]').value = model }", model)
-    before = await page.locator("article[data-state=done][data-role=assistant]").count()
+    done = page.locator("article[data-state=done][data-role=assistant]")
+    before = await done.count()
     await page.fill("#prompt", str(pieces))
     await page.press("#prompt", "Enter")
-    done = f"document.querySelectorAll('article[data-state=done][data-role=assistant]').length > {before}"
-    await page.wait_for_function(done, timeout=120_000)
+    await done.nth(before).wait_for(state="attached", timeout=120_000)
 
 
 async def _renderer_cpu_s(browser) -> float:
