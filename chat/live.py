@@ -17,6 +17,7 @@ From a page: ``{"watch": conversation or null, "lang", "seen": version, "list": 
 """
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from django.template.loader import render_to_string
@@ -40,18 +41,37 @@ CLOSE_RESTART = 4012
 
 def turns_added(conversation: UUID, count: int) -> None:
     """New turns at the end of the branch that is shown."""
-    shown = Conversation.objects.get(pk=conversation)
-
-    def render() -> dict[str, object]:
-        context = {"turns": last_turns(shown, count), "conversation": shown, "answering": True}
-        return {"part": render_to_string("chat/live/turns_added.html", context)}
-
-    _tell(hub.conversation_topic(conversation), render)
+    _tell(hub.conversation_topic(conversation), partial(_added_message, conversation, count))
 
 
 def thread_changed(conversation: UUID) -> None:
     """Another branch is shown, or turns were replaced."""
-    _tell(hub.conversation_topic(conversation), lambda: thread_message(conversation))
+    _tell(hub.conversation_topic(conversation), partial(thread_message, conversation))
+
+
+def answer_changed(conversation: UUID, message: UUID) -> None:
+    """An answer entered another phase, or ended."""
+    _tell(hub.conversation_topic(conversation), partial(answer_message, message))
+
+
+def titled(conversation: UUID) -> None:
+    _tell(hub.conversation_topic(conversation), partial(_title_message, conversation))
+
+
+def gone(conversation: UUID) -> None:
+    """The conversation was deleted; pages that show it leave."""
+    _tell(hub.conversation_topic(conversation), lambda: {"go": after_deleting(conversation)})
+
+
+def list_changed(person: int) -> None:
+    """The person's list of conversations reads differently."""
+    _tell(hub.person_topic(person), partial(_list_message_of, person))
+
+
+def _added_message(conversation: UUID, count: int) -> dict[str, object]:
+    shown = Conversation.objects.get(pk=conversation)
+    context = {"turns": last_turns(shown, count), "conversation": shown, "answering": True}
+    return {"part": render_to_string("chat/live/turns_added.html", context)}
 
 
 def thread_message(conversation: UUID) -> dict[str, object]:
@@ -65,11 +85,6 @@ def thread_message(conversation: UUID) -> dict[str, object]:
         "answering": thread.answering,
     }
     return {"part": render_to_string("chat/live/thread.html", context)}
-
-
-def answer_changed(message: UUID) -> None:
-    """An answer entered another phase, or ended."""
-    _tell(hub.conversation_topic(_conversation_of(message)), lambda: answer_message(message))
 
 
 def answer_message(message: UUID) -> dict[str, object]:
@@ -88,29 +103,14 @@ def answer_message(message: UUID) -> dict[str, object]:
     }
 
 
-def titled(conversation: UUID) -> None:
+def _title_message(conversation: UUID) -> dict[str, object]:
     shown = Conversation.objects.get(pk=conversation)
-
-    def render() -> dict[str, object]:
-        return {"part": render_to_string("chat/live/title.html", {"conversation": shown})}
-
-    _tell(hub.conversation_topic(conversation), render)
-
-
-def gone(conversation: UUID) -> None:
-    """The conversation was deleted; pages that show it leave."""
-    _tell(hub.conversation_topic(conversation), lambda: {"go": after_deleting(conversation)})
+    return {"part": render_to_string("chat/live/title.html", {"conversation": shown})}
 
 
 def after_deleting(conversation: UUID) -> str:
     """The page that offers to take the deletion back."""
     return f"{reverse('chat:new')}?deleted={conversation}"
-
-
-def list_changed(person: int) -> None:
-    """The person's list of conversations reads differently."""
-    owner = User.objects.get(pk=person)
-    _tell(hub.person_topic(person), lambda: _list_message(sidebar.first_rows(owner)))
 
 
 def list_messages(person: User, seen: object) -> list[dict[str, object]]:
@@ -131,20 +131,21 @@ def conversation_messages(conversation: Conversation, seen: object) -> list[dict
     return [message] if message["run"] else [thread_message(conversation.pk)]
 
 
+def _list_message_of(person: int) -> dict[str, object]:
+    return _list_message(sidebar.first_rows(User.objects.get(pk=person)))
+
+
 def _list_message(rows: sidebar.Sidebar) -> dict[str, object]:
     return {"part": render_to_string("chat/live/sidebar.html", {"sidebar": rows})}
 
 
 def _tell(topic: hub.Topic, render: Callable[[], dict[str, object]]) -> None:
+    """Render once in each language somebody looks in: nothing is even read when nobody does."""
     messages = {}
     for language in hub.languages(topic):
         with translation.override(language):
             messages[language] = compact(render())
     hub.tell(topic, messages)
-
-
-def _conversation_of(message: UUID) -> UUID:
-    return Message.objects.values_list("conversation_id", flat=True).get(pk=message)
 
 
 def _said_of(turn: Turn) -> str:

@@ -138,7 +138,7 @@ def go_on(*, answer: Message, asker: User, automatic: bool = False) -> Run:
     stats = {**answer.stats, "continued": True, **({"resumed": True} if automatic else {})}
     Message.objects.filter(pk=answer.pk).update(state=State.QUEUED, error="", error_detail="", stats=stats, **kept)
     _touch(answer.conversation)
-    _tell(partial(live.answer_changed, answer.pk), driver.wake)
+    _tell(partial(live.answer_changed, answer.conversation_id, answer.pk), driver.wake)
     return run
 
 
@@ -149,7 +149,7 @@ def stop(*, conversation: Conversation) -> None:
         return
     state.ask_to_stop(run)
     if state.stop_unclaimed(run):
-        live.answer_changed(run.answer_id)
+        live.answer_changed(conversation.pk, run.answer_id)
     else:
         driver.stop(run.pk)
 

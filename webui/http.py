@@ -1,5 +1,6 @@
 """Request types, security headers and the one rendering choice every htmx view makes."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Respond = Callable[[HttpRequest], HttpResponse]
+RespondLater = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+PAGES_AT_ONCE = 6
+NEVER_WAITING = {"/healthz"}
 
 
 class Request(HttpRequest):
@@ -51,6 +56,24 @@ def is_for_us(scope: dict[str, Any]) -> bool:
     """Whether a request or a socket names one of our hosts. Pages are asked the same by Django's CommonMiddleware."""
     domain, _ = split_domain_port(header_of(scope, b"host"))
     return validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def few_at_once(get_response: RespondLater) -> RespondLater:
+    """Middleware: pages take turns. On one processor many at once end later, and so do all answers that they delay."""
+    turns = asyncio.Semaphore(PAGES_AT_ONCE)
+
+    async def respond(request: HttpRequest) -> HttpResponse:
+        if request.path in NEVER_WAITING:
+            return await get_response(request)
+        async with turns:
+            return await get_response(request)
+
+    markcoroutinefunction(respond)
+    return respond
+
+
+few_at_once.sync_capable = False  # type: ignore[attr-defined]  # how Django marks middleware
+few_at_once.async_capable = True  # type: ignore[attr-defined]
 
 
 def utf8_only(get_response: Respond) -> Respond:

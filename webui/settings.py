@@ -49,6 +49,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "webui.http.few_at_once",
     "webui.http.secure_responses",
     "webui.http.utf8_only",
     "django.middleware.gzip.GZipMiddleware",

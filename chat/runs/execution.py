@@ -148,15 +148,30 @@ class Execution:
         self._answer.turn_to(phase, **facts)
         now = self._answer.progress
         if (before.phase, before.place) != (now.phase, now.place):
-            self._tellings.put_nowait(partial(live.answer_changed, self._run.answer_id))
+            self._tellings.put_nowait(self._show)
 
     async def _tell_pages(self) -> None:
-        """Store and show the phases in order, beside the stream, so that no piece waits for the database."""
-        while (telling := await self._tellings.get()) is not None:
+        """Store and show the phases beside the stream, so that no piece waits for the database."""
+        tellings: list[Callable[[], object] | None] = []
+        while None not in tellings:
+            tellings = [await self._tellings.get()]
+            while not self._tellings.empty():
+                tellings.append(self._tellings.get_nowait())
             try:
-                await run_db(telling)
+                await run_db(self._tell, tellings)
             except DatabaseAway:
                 log.warning("run %s: a phase could not be shown", self._run.pk)
+
+    def _tell(self, tellings: list[Callable[[], object] | None]) -> None:
+        """Phases that passed meanwhile are shown once, as the last of them; at the end, as what it became."""
+        for telling in tellings:
+            if telling and telling != self._show:
+                telling()
+        if self._show in tellings and None not in tellings:
+            self._show()
+
+    def _show(self) -> None:
+        live.answer_changed(self._run.conversation_id, self._run.answer_id)
 
     async def _store(self, ending: Ending) -> None:
         """Store the ending, however long the database is away; nobody else may claim the run meanwhile."""
@@ -171,7 +186,7 @@ class Execution:
                 return
 
     def _tell_of_end(self) -> None:
-        live.answer_changed(self._run.answer_id)
+        self._show()
         live.list_changed(self._run.conversation.owner_id)
         if self._interruption == State.INTERRUPTED:
             self._go_on(self._run)

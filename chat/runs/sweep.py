@@ -23,7 +23,7 @@ def sweep() -> None:
             driver.wake()
         elif state.interrupt(run, now):
             log.warning("run %s was interrupted", run.pk)
-            live.answer_changed(run.answer_id)
+            live.answer_changed(run.conversation_id, run.answer_id)
             go_on(run)
     Conversation.objects.filter(deleted_at__lt=now - RESTORABLE).delete()
 

@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "idle": measure.idle,
     "streams100": partial(measure.streams, count=100, first=40, p99=120, cpu=110, memory=200),
     "streams200": partial(measure.streams, count=200, p99=200),
+    "streams10": partial(measure.streams, count=10),
     "streams500": partial(measure.streams, count=500, p99=300, memory=300),
     "enter": measure.enter,
     "stops": measure.stops,

@@ -10,6 +10,7 @@ from statistics import median
 import httpx
 
 from tests.bench.stage import Host, Person, Stage, cpu_s, memory_mb, now_ms
+from webui.ollama.transport import Transport
 
 STAMP = re.compile(r"(\d+)@([\d.]+)")
 RATE = 30  # pieces a second and person
@@ -57,7 +58,7 @@ async def read_host(host: Host, pieces: int, model: str = "measure-clock") -> He
     heard = Heard(asked=now_ms())
     body = {"model": model, "messages": [{"role": "user", "content": str(pieces)}], "stream": True}
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=None) as client,
+        httpx.AsyncClient(transport=Transport(), trust_env=False, timeout=None) as client,
         client.stream("POST", f"{host.url}/api/chat", json=body) as answer,
     ):
         async for line in answer.aiter_lines():
@@ -66,10 +67,33 @@ async def read_host(host: Host, pieces: int, model: str = "measure-clock") -> He
     return heard
 
 
-async def read_page(person: Person, pieces: int, *, after_s: float = 0.0, model: str = "measure-clock") -> Heard:
+async def read_pages(people: list[Person], pieces: int, *, spread_s: float, ready: asyncio.Event) -> list[Heard]:
+    """All pages are open before the first person asks; then they ask one after the other."""
+    opened = asyncio.Barrier(len(people) + 1)
+    pause_s = spread_s / len(people)
+    reading = [
+        asyncio.create_task(read_page(person, pieces, opened=opened, after_s=1 + number * pause_s))
+        for number, person in enumerate(people)
+    ]
+    await opened.wait()
+    ready.set()
+    return await asyncio.gather(*reading)
+
+
+async def read_page(
+    person: Person,
+    pieces: int,
+    *,
+    opened: asyncio.Barrier | None = None,
+    after_s: float = 0.0,
+    model: str = "measure-clock",
+) -> Heard:
     """As a browser does: an open page that asks and follows."""
     heard = Heard()
     async with asyncio.timeout(PATIENCE_S), person.page() as page:
+        if opened:
+            await anext(page)  # the list: now the page is up to date
+            await opened.wait()
         asking = asyncio.create_task(_ask(person, heard, pieces, after_s, model))
         end = await _follow(page, heard)
         assert await asking < httpx.codes.BAD_REQUEST
@@ -113,10 +137,12 @@ async def streams(stage: Stage, count: int, **most: float) -> list[Row]:
     pieces, who = int((starting_s + SECONDS) * RATE), f"{count} people at {RATE}/s"
     readers, web = await stage.people(count), stage.portal.process.pid
     direct = await asyncio.gather(*(read_host(stage.host, 5 * RATE) for _ in range(count)))
-    reading = asyncio.gather(*(read_page(each, pieces, after_s=1 + n / STARTS_PER_S) for n, each in enumerate(readers)))
-    await asyncio.sleep(starting_s + 3)
+    ready = asyncio.Event()
+    reading = asyncio.create_task(read_pages(readers, pieces, spread_s=starting_s, ready=ready))
+    await ready.wait()
+    await asyncio.sleep(starting_s + 4)
     began, used, own = now_ms(), cpu_s(web), cpu_s("self")
-    await asyncio.sleep(SECONDS - 5)
+    await asyncio.sleep(SECONDS - 6)
     took_s, used, own, memory = (now_ms() - began) / 1000, cpu_s(web) - used, cpu_s("self") - own, memory_mb(web)
     heard = await reading
     late, late_direct = [[ms for each in some for ms in each.late] for some in (heard, direct)]
@@ -148,7 +174,7 @@ async def enter(stage: Stage) -> list[Row]:
     await stage.host.speak(RATE)
     readers = await stage.people(100)
     direct = await asyncio.gather(*(read_host(stage.host, RATE) for _ in readers))
-    heard = await asyncio.gather(*(read_page(each, RATE, after_s=1 + n / 100) for n, each in enumerate(readers)))
+    heard = await read_pages(readers, RATE, spread_s=1, ready=asyncio.Event())
     firsts, firsts_direct = [each.first for each in heard], [each.first for each in direct]
     return [
         Row("100 people press Enter within a second: failures", "", sum(not each.is_whole for each in heard), most=0),

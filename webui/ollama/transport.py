@@ -9,6 +9,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
+from functools import cache
 
 import httpx
 
@@ -30,7 +31,7 @@ class Transport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, *, verify: bool = True) -> None:
-        self._ssl = httpx.create_ssl_context(verify=verify, trust_env=False)
+        self._verify = verify
         self._idle: dict[Origin, list[Connection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -70,7 +71,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def _connect(self, request: httpx.Request) -> Connection:
         origin = scheme, host, port = _origin_of(request.url)
-        secured = self._ssl if scheme == "https" else None
+        secured = _ssl_context(verify=self._verify) if scheme == "https" else None
         try:
             async with asyncio.timeout(_limits_of(request).get("connect")):
                 _, connection = await asyncio.get_running_loop().create_connection(
@@ -126,6 +127,12 @@ class _Stream(httpx.AsyncByteStream):
             self._transport.keep(self._connection)
         else:
             self._connection.abort()
+
+
+@cache
+def _ssl_context(*, verify: bool) -> ssl.SSLContext:
+    """One for all hosts: reading the certificates of this machine takes a while."""
+    return httpx.create_ssl_context(verify=verify, trust_env=False)
 
 
 def _origin_of(url: httpx.URL) -> Origin:

@@ -2,6 +2,7 @@
 
 import gc
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -14,6 +15,7 @@ from django.db import OperationalError, connections
 from webui import schema
 from webui.embedded.errors import EmbeddedFailed
 
+GIVE_WAY_S = 0.001
 UNAVAILABLE, MISCONFIGURED = 69, 78  # what sysexits.h calls them
 SERVERS = {"daphne": "webui.server.process", "uvicorn": "webui.server.alternative"}
 
@@ -51,6 +53,8 @@ class Command(BaseCommand):
         def announce() -> None:
             self.stdout.write(announcement)
             self.stdout.flush()  # to a file or a pipe, too, while the process lives
+            # Threads that render pages give way to the loop, which has pieces to send, after this time.
+            sys.setswitchinterval(GIVE_WAY_S)
             gc.freeze()  # what is there now stays: looking through it again and again would stall the loop
 
         try:
