@@ -1,11 +1,42 @@
 // answer-stream.js: an answer that grows. Closed blocks are never touched again, so that a selection in them, a
-// pressed button or an open detail survives; only the open region after the mark is drawn anew.
+// pressed button or an open detail survives. In the open region after the mark only what differs is drawn anew.
 
 const template = document.createElement("template");
 const parsed = (html) => {
   template.innerHTML = html;
   return template.content;
 };
+
+const sameShell = (a, b) => a.nodeType === 1 && a.cloneNode().isEqualNode(b.cloneNode());
+
+/** Makes `old` and the nodes after it, in `place`, equal to the nodes in `fresh`. What is equal stays itself. */
+function match(place, old, fresh) {
+  let next = fresh.firstChild;
+  while (old && next && old.isEqualNode(next)) [old, next] = [old.nextSibling, next.nextSibling];
+  // The first that differs may only have grown. A list of a thousand lines is not laid out anew for one more.
+  if (old && next && grown(old, next)) [old, next] = [old.nextSibling, next.nextSibling];
+  while (old) {
+    const gone = old;
+    old = old.nextSibling;
+    gone.remove();
+  }
+  while (next) {
+    const come = next;
+    next = next.nextSibling;
+    place.append(come);
+  }
+}
+
+/** Whether `old` could be made equal to `next` and stay itself. */
+function grown(old, next) {
+  if (old.nodeType === 3 && next.nodeType === 3 && next.data.startsWith(old.data)) {
+    old.appendData(next.data.slice(old.data.length));
+    return true;
+  }
+  if (!sameShell(old, next)) return false;
+  match(old, old.firstChild, next);
+  return true;
+}
 
 class AnswerStream extends HTMLElement {
   #frozen = "";
@@ -35,8 +66,8 @@ class AnswerStream extends HTMLElement {
     if (this.#at !== from) return false;
     const region = this.#open.slice(0, k) + h;
     if (z) {
-      this.#clear();
-      this.#mark.before(parsed(region.slice(0, z)));
+      match(this, this.#mark.nextSibling, parsed(region.slice(0, z)));
+      this.append(this.#mark);
       this.#frozen += region.slice(0, z);
     }
     this.#open = region.slice(z);
@@ -67,23 +98,7 @@ class AnswerStream extends HTMLElement {
   #paint() {
     this.#dirty = false;
     if (!this.#mark) return;
-    const next = parsed(this.#open);
-    let old = this.#mark.nextSibling;
-    // Nodes that stay equal stay themselves; the first that differs, and all after it, are replaced.
-    while (old && next.firstChild && old.isEqualNode(next.firstChild)) {
-      next.firstChild.remove();
-      old = old.nextSibling;
-    }
-    while (old) {
-      const after = old.nextSibling;
-      old.remove();
-      old = after;
-    }
-    this.append(next);
-  }
-
-  #clear() {
-    while (this.#mark.nextSibling) this.#mark.nextSibling.remove();
+    match(this, this.#mark.nextSibling, parsed(this.#open));
   }
 }
 customElements.define("answer-stream", AnswerStream);

@@ -18,12 +18,13 @@ WATCH = """
   new PerformanceObserver((list) => list.getEntries().forEach((e) => { seen.tasks = Math.max(seen.tasks, e.duration) }))
     .observe({type: "longtask"});
   let before = performance.now();
+  const known = document.querySelectorAll("answer-stream.prose").length;
   const look = (at) => {
     seen.frame = Math.max(seen.frame, at - before);
     if (at - before > 100) seen.frames++;
     before = at;
-    const streams = document.querySelectorAll("answer-stream.prose");
-    const blocks = [...(streams[streams.length - 1]?.children ?? [])].slice(-4);
+    const stream = [...document.querySelectorAll("answer-stream.prose")].slice(known).at(-1);
+    const blocks = [...(stream?.children ?? [])].slice(-4);
     for (const [, number, sent] of blocks.map((b) => b.textContent).join(" ").matchAll(/(\\d+)@([\\d.]+)/g)) {
       if (+number !== seen.next) continue;
       seen.next++;
