@@ -3,6 +3,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from webui.accounts.forms import Line
 from webui.text import clean_text
 
 TEXT_LENGTH = 2_000_000
@@ -39,7 +40,7 @@ class EditForm(forms.Form):
 
 
 class TitleForm(forms.Form):
-    title = Text(max_length=TITLE_LENGTH, strip=True, widget=forms.TextInput)
+    title = Line(max_length=TITLE_LENGTH)
 
 
 class DraftForm(forms.Form):

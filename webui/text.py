@@ -7,6 +7,9 @@ import re
 # line breaks mean nothing in a message and can trick a terminal that shows a log.
 UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+# What turns the direction of the text round it, and what ends a line.
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+BREAKS = re.compile("[\t\n\r\x85\u2028\u2029]+")
 HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 LATIN = re.compile("[A-Za-z]")
 GB, MB = 1_000_000_000, 1_000_000
@@ -19,6 +22,11 @@ def clean_text(text: str) -> str:
 
 def _joined(pair: re.Match[str]) -> str:
     return pair.group().encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def one_line(text: str) -> str:
+    """For names and titles: clean, on one line, and without power over the words next to them."""
+    return BREAKS.sub(" ", TURNING.sub("", clean_text(text))).strip()
 
 
 def language_of(text: str) -> str:

@@ -7,16 +7,16 @@ from django.utils.translation import gettext_lazy as _
 
 from webui.accounts import setup
 from webui.accounts.models import User
-from webui.text import clean_text
+from webui.text import one_line
 
 PASSWORD_LENGTH = 1000
 
 
 class Line(forms.CharField):
-    """One line of text, without what cannot be stored."""
+    """A name, or something else of one line."""
 
     def to_python(self, value: object) -> str:
-        return super().to_python(clean_text(str(value or "")).replace("\n", " ")) or ""
+        return super().to_python(one_line(str(value or ""))) or ""
 
 
 class SignInForm(forms.Form):

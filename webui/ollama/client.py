@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from webui.text import clean_text
+from webui.text import clean_text, one_line
 
 from .errors import (
     HostBusy,
@@ -41,6 +41,7 @@ SHORT_ANSWER_S = 10.0
 NANO = 1_000_000  # Ollama counts nanoseconds
 ANSWER_LIMIT = 64 * 1024 * 1024
 COUNT_LIMIT = 2**63
+WORD_LIMIT, WORDS_LIMIT = 500, 50  # of what a page shows in passing
 
 HTTP_NOT_FOUND, HTTP_BUSY, HTTP_OK = 404, 503, 200
 
@@ -85,7 +86,7 @@ class OllamaClient:
     # What the host is and has
 
     async def version(self) -> str:
-        return _text((await self._get("/api/version")).get("version"))
+        return _word((await self._get("/api/version")).get("version"))
 
     async def models(self) -> list[InstalledModel]:
         return [_installed(model) for model in _list(await self._get("/api/tags"), "models")]
@@ -384,8 +385,13 @@ def _text(value: object) -> str:
     return clean_text(value) if isinstance(value, str) else ""
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(clean_text(item) for item in _items(value) if isinstance(item, str))
+def _word(value: object) -> str:
+    """A name, or another word that a page shows between its own."""
+    return one_line(value[:WORD_LIMIT]) if isinstance(value, str) else ""
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(_word(item) for item in _items(value)[:WORDS_LIMIT] if isinstance(item, str))
 
 
 def _count(value: object) -> int:
@@ -396,21 +402,21 @@ def _count(value: object) -> int:
 def _installed(model: Object) -> InstalledModel:
     details = _object(model.get("details"))
     return InstalledModel(
-        name=_text(model.get("name") or model.get("model")),
-        digest=_text(model.get("digest")),
+        name=_word(model.get("name") or model.get("model")),
+        digest=_word(model.get("digest")),
         size=_count(model.get("size")),
         modified_at=_text(model.get("modified_at")),
-        family=_text(details.get("family")),
-        parameter_size=_text(details.get("parameter_size")),
-        quantization=_text(details.get("quantization_level")),
-        capabilities=_texts(model.get("capabilities")),
+        family=_word(details.get("family")),
+        parameter_size=_word(details.get("parameter_size")),
+        quantization=_word(details.get("quantization_level")),
+        capabilities=_words(model.get("capabilities")),
     )
 
 
 def _running(model: Object) -> RunningModel:
     return RunningModel(
-        name=_text(model.get("name") or model.get("model")),
-        digest=_text(model.get("digest")),
+        name=_word(model.get("name") or model.get("model")),
+        digest=_word(model.get("digest")),
         size=_count(model.get("size")),
         size_vram=_count(model.get("size_vram")),
         expires_at=_text(model.get("expires_at")),
@@ -422,11 +428,11 @@ def _details(shown: Object) -> ModelDetails:
     info = {key: value for key, value in _object(shown.get("model_info")).items() if "tokenizer" not in key}
     details = _object(shown.get("details"))
     return ModelDetails(
-        capabilities=_texts(shown.get("capabilities")) or tuple(_derived_capabilities(shown)),
+        capabilities=_words(shown.get("capabilities")) or tuple(_derived_capabilities(shown)),
         context_length=_count(next((value for key, value in info.items() if key.endswith(".context_length")), 0)),
-        family=_text(details.get("family")),
-        parameter_size=_text(details.get("parameter_size")),
-        quantization=_text(details.get("quantization_level")),
+        family=_word(details.get("family")),
+        parameter_size=_word(details.get("parameter_size")),
+        quantization=_word(details.get("quantization_level")),
         template=_text(shown.get("template")),
         parameters=_text(shown.get("parameters")),
         license=_text(shown.get("license")),
@@ -439,7 +445,7 @@ def _details(shown: Object) -> ModelDetails:
 def _derived_capabilities(shown: Object) -> list[str]:
     """For hosts before 0.6.4, which do not name them."""
     details = _object(shown.get("details"))
-    families = {_text(details.get("family")), *_texts(details.get("families"))}
+    families = {_text(details.get("family")), *_words(details.get("families"))}
     if families & {"bert", "nomic-bert"}:
         return ["embedding"]
     template = _text(shown.get("template"))

@@ -12,16 +12,18 @@ OllamaError
   UnexpectedAnswer   odd          not what an Ollama host says
 """
 
+from webui.text import clean_text
+
 DETAIL_LENGTH = 500
 
 
 class OllamaError(Exception):
-    """The message is what the host said, shortened; it is hostile text."""
+    """The message is what the host said, cleaned and shortened; it is hostile text."""
 
     kind = "internal"
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message[:DETAIL_LENGTH])
+        super().__init__(clean_text(message[:DETAIL_LENGTH]))
 
 
 class HostUnreachable(OllamaError):
