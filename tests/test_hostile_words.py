@@ -124,6 +124,20 @@ def test_titles_stay_words(alices, alice, start):
         assert [attack for attack in attacks if attack not in seen] == []
 
 
+def test_the_title_of_a_page_stays_words(alices, conversation, url):
+    """S10, S17."""
+
+    def shown(title: str) -> list[str]:
+        change(conversation, title=title)
+        part = render_to_string("chat/live/title.html", {"conversation": conversation})
+        return [alices.get(url).content.decode(), alices.get(f"{url}title/").content.decode(), part]
+
+    calm = [structure(html) for html in shown("plain")]
+    for attack in OUT_OF_ANYWHERE:
+        assert [structure(html) for html in shown(attack)] == calm
+        assert attack in words(shown(attack)[0])
+
+
 @pytest.mark.parametrize("start", [0, 40])
 def test_questions_stay_words(alices, alice, conversation, url, start):
     """S10, S11, S12, S13, S14."""

@@ -1,6 +1,8 @@
 """A host that lies: whatever it says is cut to size, put on one line and shown as words."""
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import AsyncClient
 
 from tests.hostile_host import ATTACK, ODD, HostileHost
@@ -10,6 +12,12 @@ from webui.inference.hosts import refresh_once
 from webui.inference.models import Host, InstalledModel
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+async def no_connection_stays_open():
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture
