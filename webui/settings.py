@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "webui.accounts.middleware.language",
     "webui.accounts.middleware.set_up_first",
     "webui.accounts.middleware.ask_to_sign_in_again",
+    "webui.accounts.middleware.short_at_the_door",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",

@@ -1,9 +1,10 @@
-"""The language of a page, and the way to the set-up page."""
+"""The language of a page, and the ways to the set-up page and to the door."""
 
 from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import translation
@@ -11,6 +12,8 @@ from django.utils import translation
 from webui.accounts import setup
 
 Respond = Callable[[HttpRequest], HttpResponse]
+
+DOOR_BYTES = 64 * 1024
 
 
 def language(get_response: Respond) -> Respond:
@@ -57,6 +60,23 @@ def ask_to_sign_in_again(get_response: Respond) -> Respond:
         return response
 
     return respond
+
+
+def short_at_the_door(get_response: Respond) -> Respond:
+    """Whoever is not signed in has short forms to fill in: with anything longer they are sent to the door unread."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        if not request.user.is_authenticated and _is_long(request):
+            return redirect_to_login(request.get_full_path())
+        return get_response(request)
+
+    return respond
+
+
+def _is_long(request: HttpRequest) -> bool:
+    """A body in chunks does not say how long it is; browsers send forms with their length."""
+    length = request.headers.get("Content-Length") or 0
+    return int(length) > DOOR_BYTES or "Transfer-Encoding" in request.headers
 
 
 def _page_of(request: HttpRequest) -> str:

@@ -1,5 +1,6 @@
 """Getting in and out."""
 
+import io
 import re
 import time
 
@@ -336,3 +337,21 @@ def test_the_language_can_be_changed_at_the_door(client, alice):
     client.post("/language/", {"language": "zh-hans", "next": "/sign-in/"})
 
     assert client.get("/sign-in/").headers["Content-Language"] == "zh-hans"
+
+
+class Unreadable(io.BytesIO):
+    """A body that breaks the test when it is read."""
+
+    def read(self, *_: object) -> bytes:
+        raise AssertionError("was read")
+
+
+@pytest.mark.parametrize("path", ["/sign-in/", "/language/", "/c/", "/nowhere/"])
+@pytest.mark.parametrize("told", [{"CONTENT_LENGTH": "65537"}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
+def test_what_is_long_is_not_read_of_somebody_who_is_not_signed_in(client, root, path, told):
+    """S48. To take a large form apart costs more than to send it."""
+    kind = {"CONTENT_TYPE": "application/x-www-form-urlencoded"}
+    answer = client.post(path, HTTP_HX_REQUEST="true", **kind, **told, **{"wsgi.input": Unreadable()})
+
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"].startswith("/sign-in/")
