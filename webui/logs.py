@@ -28,9 +28,12 @@ def config(name: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"text": {"()": "webui.logs.Lines"}, "json": {"()": "webui.logs.JsonLines"}},
-        "filters": {"without_queries": {"()": "webui.logs.WithoutQueries"}},
+        "filters": {
+            "without_queries": {"()": "webui.logs.WithoutQueries"},
+            "refusals": {"()": "webui.logs.Refusals"},
+        },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": name, "filters": ["without_queries"]},
+            "stderr": {"class": "logging.StreamHandler", "formatter": name, "filters": ["without_queries", "refusals"]},
         },
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
@@ -44,6 +47,15 @@ def config(name: str) -> dict[str, Any]:
             "asyncio": {"level": "WARNING"},
         },
     }
+
+
+class Refusals(logging.Filter):
+    """What Django refuses for safety's sake is no error of ours: one line without the way there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return True
 
 
 class WithoutQueries(logging.Filter):

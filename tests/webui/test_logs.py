@@ -101,6 +101,20 @@ def test_json_leaves_out_the_request_that_django_hangs_on_its_records():
     assert "secret" not in logged("json", "Bad request", request="GET /?q=secret")
 
 
+def test_what_is_refused_is_one_line_and_no_error(client, root):
+    """S53. A scanner must neither fill the log nor wake an administrator."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.Lines())
+    handler.addFilter(logs.Refusals())
+    logging.getLogger("django.security").addHandler(handler)
+    client.get("/healthz", headers={"Host": "evil.example"})
+    logging.getLogger("django.security").removeHandler(handler)
+
+    assert len(stream.getvalue().splitlines()) == 1
+    assert " WARNING django.security.DisallowedHost: " in stream.getvalue()
+
+
 def test_an_unknown_format_is_refused():
     with pytest.raises(ImproperlyConfigured, match="write text or json"):
         logs.config("xml")
