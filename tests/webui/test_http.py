@@ -37,6 +37,7 @@ def settings_for(tmp_path: Path, **environment: str) -> dict:
 
 
 def test_behind_https_the_cookies_travel_by_https_alone(tmp_path):
+    """S44."""
     found = settings_for(tmp_path, PUBLIC_URL="https://tea.example")
 
     assert (found["SESSION_COOKIE_SECURE"], found["CSRF_COOKIE_SECURE"]) == (True, True)
@@ -46,6 +47,7 @@ def test_behind_https_the_cookies_travel_by_https_alone(tmp_path):
 
 @pytest.mark.parametrize("cookie", COOKIES)
 def test_behind_https_every_cookie_has_all_its_flags(tmp_path, cookie):
+    """S44."""
     found = settings_for(tmp_path, PUBLIC_URL="https://tea.example")
     flags = [found[f"{cookie}_COOKIE_{flag}"] for flag in FLAGS]
 
@@ -55,6 +57,7 @@ def test_behind_https_every_cookie_has_all_its_flags(tmp_path, cookie):
 
 @pytest.mark.parametrize("cookie", COOKIES)
 def test_without_https_a_cookie_is_still_sent_and_out_of_reach_of_scripts(tmp_path, cookie):
+    """S44."""
     found = settings_for(tmp_path)
 
     assert [found[f"{cookie}_COOKIE_{flag}"] for flag in FLAGS[1:4]] == [False, True, "Lax"]
@@ -136,6 +139,7 @@ def test_a_request_for_this_machine_is_answered(client, root, name):
 
 
 def test_a_forwarded_host_is_not_believed(client, root):
+    """S21, S53."""
     assert client.get("/healthz", headers={"Host": "evil.example", "X-Forwarded-Host": "localhost"}).status_code == 400
 
 
@@ -174,6 +178,7 @@ def assert_secure(answer: HttpResponse) -> None:
 
 
 def test_a_form_from_another_page_is_refused_in_words(client, alice):
+    """S19."""
     strict = type(client)(enforce_csrf_checks=True)
     strict.force_login(alice)
     answer = strict.post("/sign-out/", headers={"Origin": "https://evil.example"})

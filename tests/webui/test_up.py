@@ -16,7 +16,8 @@ import pytest
 from django.core.management import CommandError
 from django.db import OperationalError
 
-from webui.management.commands.serve import plain_refusals
+from webui.management.commands.serve import plain_refusals, warning
+from webui.origins import hosts_of
 
 pytestmark = pytest.mark.server
 
@@ -191,3 +192,20 @@ def test_the_probe_tells_by_its_exit_code(up, data_dir):
 
 def test_a_request_for_another_host_is_refused(up):
     assert up().ready().get("/healthz", Host="evil.example")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("public_url", "warned"),
+    [
+        ("http://localhost:8000", False),
+        ("http://127.0.0.1:8000", False),
+        ("https://tea.example", False),
+        ("http://tea.example", True),
+        ("http://10.0.0.7:8000", True),
+    ],
+)
+def test_plain_http_on_a_network_is_warned_of(settings, public_url, warned):
+    """S44."""
+    settings.PUBLIC_URL, settings.ALLOWED_HOSTS = public_url, hosts_of(public_url)
+
+    assert bool(warning()) is warned

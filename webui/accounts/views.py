@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from webui.accounts import services, setup
 from webui.accounts.access import administrators_only
+from webui.accounts.addresses import client_address
 from webui.accounts.forms import AccountForm, PasswordForm, ProfileForm, SetupForm, SignInForm
 from webui.accounts.models import User
 from webui.http import Request
@@ -155,11 +156,11 @@ def _authenticated(request: HttpRequest, form: SignInForm, context: dict[str, ob
     try:
         user: User | None = adapter.authenticate(request, **form.cleaned_data)
     except ValidationError:
-        log.warning("sign-in paused for an address")
+        log.warning("sign-in paused for %s", client_address(request))
         context["paused"] = True
         return None
     if user is None:
-        log.warning("sign-in failed")
+        log.warning("sign-in failed from %s", client_address(request))
         context["tries_left"] = adapter.tries_left()
     return user
 

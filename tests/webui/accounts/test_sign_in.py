@@ -3,14 +3,18 @@
 import io
 import re
 import time
+from typing import ClassVar
 
 import pytest
 from allauth.core.internal import ratelimit
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 
 from tests.conftest import PASSWORD
+from webui.accounts.sessions import SessionStore
 
 FIVE_TRIES = 5
 PAUSE_S = 15 * 60
@@ -61,6 +65,7 @@ def test_a_wrong_password_and_an_unknown_name_look_the_same(alice):
 
 
 def test_a_wrong_password_an_unknown_name_and_a_deactivated_person_get_the_same_page(alice, bob):
+    """S40."""
     bob.is_active = False
     bob.save()
     tries = [("alice", "wrong password"), ("alicf", "wrong password"), ("bob", PASSWORD)]
@@ -71,6 +76,7 @@ def test_a_wrong_password_an_unknown_name_and_a_deactivated_person_get_the_same_
 
 
 def test_the_pause_of_an_unknown_name_looks_like_that_of_a_known_one(alice):
+    """S40."""
     for name in ["alice", "alicf"]:
         for _ in range(FIVE_TRIES):
             sign_in(Client(), name, "wrong password")
@@ -103,6 +109,7 @@ def test_an_odd_name_is_only_wrong(client, alice, username):
 
 
 def test_the_sixth_try_has_to_wait_even_with_the_right_password(client, alice):
+    """S39."""
     for _ in range(FIVE_TRIES):
         sign_in(client, password="wrong password")
     answer = sign_in(client)
@@ -158,6 +165,7 @@ def test_after_the_pause_one_can_sign_in_again(client, alice, monkeypatch):
 
 
 def test_a_stranger_elsewhere_cannot_lock_a_person_out(client, alice):
+    """S39."""
     stranger = Client(REMOTE_ADDR="10.9.9.9")
     for _ in range(FIVE_TRIES + 1):
         sign_in(stranger, password="wrong password")
@@ -167,12 +175,82 @@ def test_a_stranger_elsewhere_cannot_lock_a_person_out(client, alice):
 
 
 def test_one_address_cannot_try_many_names(client, alice):
+    """S39."""
     for number in range(50):
         sign_in(client, f"name{number}", "wrong password")
     answer = sign_in(client)
 
     assert answer.status_code == 429
     assert b"Too many tries." in answer.content
+
+
+def test_addresses_of_one_network_count_together(alice):
+    """S39. Whoever has a network of the new kind has more addresses than anybody could try."""
+    for number in range(50):
+        sign_in(Client(REMOTE_ADDR=f"fd00::{number + 1:x}"), f"name{number}", "wrong password")
+
+    assert sign_in(Client(REMOTE_ADDR="fd00::ffff")).status_code == 429
+
+
+def test_tries_are_kept_where_every_process_finds_them_again(client, alice):
+    """S39. In the database: a new start forgives nothing."""
+    sign_in(client, password="wrong password")
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM cache")
+        assert cursor.fetchone() > (0,)
+
+
+def test_many_tries_of_others_do_not_make_the_portal_forget(client, alice):
+    """S39."""
+    for _ in range(FIVE_TRIES):
+        sign_in(client, password="wrong password")
+    for number in range(1000):
+        cache.set(f"later-in-the-alphabet-{number}", [time.time()], PAUSE_S)
+
+    assert sign_in(client).status_code == 429
+
+
+def test_failures_are_logged_with_their_address_and_nothing_that_was_typed(client, alice, caplog):
+    """S39, S57."""
+    for _ in range(FIVE_TRIES + 1):
+        sign_in(client, password="secret of mine")
+
+    assert caplog.messages.count("sign-in failed from 127.0.0.1") == FIVE_TRIES
+    assert "sign-in paused for 127.0.0.1" in caplog.messages
+    assert "secret of mine" not in caplog.text
+    assert "alice" not in caplog.text
+
+
+class CountingHasher(MD5PasswordHasher):
+    """Slow work is what tells names apart by the clock; here it is counted."""
+
+    algorithm = "counting"
+    work: ClassVar[list[str]] = []
+
+    def encode(self, password: str, salt: str) -> str:
+        self.work.append(password)
+        return super().encode(password, salt)
+
+
+def test_a_name_that_is_known_costs_as_much_work_as_one_that_is_not(alice, bob, settings):
+    """S40. The clock tells nothing that the page does not tell."""
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
+    for person in (alice, bob):
+        person.set_password(PASSWORD)
+        person.is_active = person is alice
+        person.save()
+
+    def work(name: str, password: str) -> list[str]:
+        CountingHasher.work.clear()
+        sign_in(Client(), name, password)
+        return list(CountingHasher.work)
+
+    wrong = work("alice", "wrong password")
+    assert wrong == ["wrong password"]
+    assert work("nobody", "wrong password") == wrong
+    assert work("bob", "wrong password") == wrong
+    assert work("bob", PASSWORD) == [PASSWORD]
 
 
 def test_another_address_may_go_on_meanwhile(client, alice):
@@ -183,6 +261,7 @@ def test_another_address_may_go_on_meanwhile(client, alice):
 
 
 def test_an_invented_forwarded_address_does_not_help(client, alice):
+    """S39, S53."""
     for number in range(FIVE_TRIES):
         client.post(
             "/sign-in/",
@@ -220,10 +299,12 @@ def test_behind_a_trusted_proxy_each_address_counts_for_itself(client, alice, se
     ],
 )
 def test_signing_in_never_leads_elsewhere(client, alice, wanted):
+    """S23."""
     assert sign_in(client, next=wanted).headers["Location"] == "/"
 
 
 def test_where_signing_in_leads_cannot_carry_another_header(client, alice):
+    """S23, S53."""
     assert sign_in(client, next="/\r\nSet-Cookie: a=b").headers["Location"] == "/%0D%0ASet-Cookie:%20a=b"
 
 
@@ -238,6 +319,17 @@ def test_a_failure_does_not_forget_the_page_that_was_wanted(client, alice):
     page = sign_in(client, password="wrong password", next="/settings/")
 
     assert 'name="next" value="/settings/"' in page.content.decode()
+
+
+@pytest.mark.parametrize("way", ["next", "referer"])
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_changing_the_language_never_leads_elsewhere(client, root, wanted, way):
+    """S23."""
+    fields, headers = ({"next": wanted}, {}) if way == "next" else ({}, {"Referer": wanted})
+
+    assert client.post("/language/", {"language": "en", **fields}, headers=headers).headers["Location"] == "/"
 
 
 SEEN_AT = "http://testserver/settings/?tab=a"
@@ -263,6 +355,7 @@ def test_signing_in_again_leads_back_to_the_page_one_was_on(client, alice, verb,
     "seen_at", ["", "http://evil.example/settings/", "http://testserver//evil.example", "http://[", "nonsense"]
 )
 def test_signing_in_again_never_leads_elsewhere(client, alice, seen_at):
+    """S23."""
     answer = client.post("/settings/password/", headers={"HX-Request": "true", "HX-Current-URL": seen_at})
 
     assert client.get(answer.headers["HX-Redirect"]).context["next"] == "/"
@@ -275,7 +368,21 @@ def test_who_is_signed_in_already_is_sent_on(client, alice):
 
 
 def test_signing_in_takes_a_new_session(client, alice):
-    client.get("/sign-in/")
+    """S42. Whoever put the old one into the browser has nothing of it."""
+    prepared = SessionStore()
+    prepared.create()
+    client.cookies["session"] = prepared.session_key
+    sign_in(client)
+    attacker = Client()
+    attacker.cookies["session"] = prepared.session_key
+
+    assert is_signed_in(client)
+    assert client.cookies["session"].value != prepared.session_key
+    assert not is_signed_in(attacker)
+
+
+def test_signing_in_does_not_take_a_session_that_was_made_up(client, alice):
+    """S42."""
     client.cookies["session"] = "a" * 32
     sign_in(client)
 
@@ -283,6 +390,7 @@ def test_signing_in_takes_a_new_session(client, alice):
 
 
 def test_signing_out_ends_the_session_for_good(client, alice):
+    """S42, S43."""
     sign_in(client)
     stolen = client.cookies["session"].value
     answer = client.post("/sign-out/")
@@ -319,9 +427,13 @@ def test_the_next_person_at_this_browser_finds_nothing_of_the_last_one(client, a
     assert client.session.get("secret") is None
 
 
-def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(client, alice):
+@pytest.mark.parametrize("name", ["session", "csrf", "language"])
+def test_cookies_are_out_of_reach_of_scripts_and_other_sites(client, alice, name):
+    """S44. Behind https they have another name and one more flag: tests/webui/test_http.py."""
+    client.get("/sign-in/")
+    client.post("/language/", {"language": "en", "next": "/sign-in/"})
     sign_in(client)
-    cookie = client.cookies["session"]
+    cookie = client.cookies[name]
 
     assert (cookie["httponly"], cookie["samesite"], cookie["domain"], cookie["path"]) == (True, "Lax", "", "/")
 

@@ -243,11 +243,29 @@ async def test_nothing_at_the_address(unused_tcp_port):
 
 
 async def test_a_redirect_is_not_followed():
+    """S27."""
     client, host = client_of(httpx.Response(302, headers={"Location": "http://169.254.169.254/"}))
 
     with pytest.raises(UnexpectedAnswer, match="redirects"):
         await client.version()
     assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+async def test_a_proxy_of_the_machine_never_gets_to_see_a_question(practice, monkeypatch, name):
+    """S30."""
+    seen = []
+
+    async def proxy(reader, writer):
+        seen.append(await reader.read(1000))
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with OllamaClient(practice.url) as client:
+            await client.version()
+
+    assert seen == []
 
 
 # Requests

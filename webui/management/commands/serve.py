@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,6 +15,7 @@ from django.db import OperationalError, connections
 
 from webui import schema
 from webui.embedded.errors import EmbeddedFailed
+from webui.origins import LOOPBACK
 
 GIVE_WAY_S = 0.001
 UNAVAILABLE, MISCONFIGURED = 69, 78  # what sysexits.h calls them
@@ -75,7 +77,7 @@ class Command(BaseCommand):
         """What the person at the console needs to begin."""
         from webui.accounts import setup  # noqa: PLC0415
 
-        lines = [f"Teahouse is ready: {settings.PUBLIC_URL}/", setup.announcement()]
+        lines = [f"Teahouse is ready: {settings.PUBLIC_URL}/", setup.announcement(), warning()]
         return "\n".join(line for line in lines if line)
 
 
@@ -98,6 +100,17 @@ def plain_refusals() -> Iterator[None]:
         raise CommandError(str(error), returncode=MISCONFIGURED) from error
     except OperationalError as error:
         raise CommandError(f"The database does not answer: {error}", returncode=UNAVAILABLE) from error
+
+
+def warning() -> str | None:
+    """What whoever runs the portal had better change."""
+    address = urlsplit(settings.PUBLIC_URL)
+    if address.scheme == "https" or settings.ALLOWED_HOSTS == LOOPBACK:
+        return None
+    return (
+        "PUBLIC_URL is plain http: whoever is on the way can read passwords and conversations. "
+        "Put a proxy with https in front, on a host name of its own."
+    )
 
 
 def set_up_unattended() -> None:
