@@ -1,5 +1,6 @@
 """Whatever people, models and hosts write or call things, a page keeps its structure: words stay words."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -275,3 +276,23 @@ def test_what_stands_in_an_address_stays_words(alices, roots, root):
     calm = [structure(html) for html in shown("plain")]
     for attack in OUT_OF_ANYWHERE:
         assert [structure(html) for html in shown(attack)] == calm
+
+
+def test_htmx_runs_nothing_and_looks_at_nothing_that_was_written(alices, alice, conversation, answer, url):
+    """S11."""
+    change(answer, thinking="Hm.", state=State.FAILED, error_detail="broken")
+    page = html5lib.parse(alices.get(url).content.decode(), namespaceHTMLElements=False)
+    config = json.loads(page.find(".//meta[@name='htmx-config']").get("content"))
+    written = [element for element in page.iter() if element.tag == "answer-stream" or _is_prose(element)]
+
+    assert {name: config[name] for name in ("allowEval", "allowScriptTags", "selfRequestsOnly")} == {
+        "allowEval": False,
+        "allowScriptTags": False,
+        "selfRequestsOnly": True,
+    }
+    assert len(written) == 3
+    assert all("hx-disable" in element.attrib for element in written)
+
+
+def _is_prose(element: Element) -> bool:
+    return "prose" in (element.get("class") or "").split() and element.tag != "answer-stream"

@@ -150,6 +150,18 @@ def test_no_file_names_somebody_s_machine_or_a_registry(pattern):
     assert [path for path in ours if path != Path(__file__) and re.search(pattern, path.read_text())] == []
 
 
+def test_every_line_on_security_is_held_by_a_test_that_names_it():
+    promised = re.findall(r"^\| (S\d\d) \|", text_of("docs/security.md"), re.MULTILINE)
+    docstrings = [
+        ast.get_docstring(node) or ""
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+    assert promised == sorted({row for text in docstrings for row in re.findall(r"\bS\d\d\b", text)})
+
+
 # Images
 
 

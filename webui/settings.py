@@ -98,7 +98,10 @@ TEMPLATES = [
 ]
 
 AUTH_USER_MODEL = "accounts.User"
-SILENCED_SYSTEM_CHECKS = ["auth.E003"]  # names are unique whatever their capitals, by a constraint on lower()
+SILENCED_SYSTEM_CHECKS = [
+    "auth.E003",  # names are unique whatever their capitals, by a constraint on lower()
+    *("security.W001", "security.W002"),  # what these two want done, webui/http.py does
+]
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "chat:new"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"

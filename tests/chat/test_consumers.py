@@ -89,6 +89,7 @@ async def close_code(opened: WebsocketCommunicator) -> int:
 
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 async def test_a_page_of_another_origin_gets_no_socket(alices_session, origin):
+    """S20."""
     assert (await connecting(alices_session, origin).connect())[0] is False
 
 
@@ -105,6 +106,7 @@ async def test_there_is_no_socket_at_any_other_address(alices_session, path):
 
 
 async def test_who_is_not_signed_in_gets_no_socket():
+    """S01."""
     assert (await connecting(None).connect())[0] is False
 
 
@@ -127,6 +129,7 @@ async def test_a_page_is_told_the_list_and_the_thread_it_watches(alices_session,
 
 @pytest.mark.parametrize("who", ["carol", "root"])
 async def test_another_persons_conversation_closes_like_one_that_does_not_exist(carol, root, conversation, who):
+    """S02, S05."""
     session = await sync_to_async(session_of)({"carol": carol, "root": root}[who])
     said = []
     for wanted in (conversation, Conversation(pk=uuid.uuid4())):
@@ -138,6 +141,7 @@ async def test_another_persons_conversation_closes_like_one_that_does_not_exist(
 
 
 async def test_a_stranger_is_not_told_how_an_answer_of_somebody_else_grows(carol, conversation, driver, act, question):
+    """S05."""
     session = await sync_to_async(session_of)(carol)
     own = await Conversation.objects.acreate(owner=carol, title="Mine")
     async with socket(session) as opened:
@@ -236,6 +240,7 @@ async def test_a_conversation_that_cannot_exist_is_gone(alices_session, wanted):
 
 
 async def test_a_page_that_says_too_much_is_cut_off(alices_session):
+    """S47."""
     async with socket(alices_session) as opened:
         for _ in range(3 * consumers.MESSAGES_PER_S):
             await opened.send_to(text_data='{"ack":0}')
@@ -244,6 +249,7 @@ async def test_a_page_that_says_too_much_is_cut_off(alices_session):
 
 
 async def test_a_person_has_twenty_sockets_and_no_more(alices_session):
+    """S47."""
     opened = [connecting(alices_session) for _ in range(consumers.SOCKETS_PER_PERSON)]
     for each in opened:
         await each.connect()
@@ -283,6 +289,7 @@ def end_sessions(user, session: Client) -> None:
 
 @pytest.mark.parametrize("happens", [sign_out, change_the_password, deactivate, end_sessions])
 async def test_the_socket_ends_with_the_session(monkeypatch, alice, alices_session, conversation, happens):
+    """S43."""
     monkeypatch.setattr(session_watch, "LOOK_S", 0.05)
     async with socket(alices_session) as opened:
         await watch(opened, conversation)
@@ -294,10 +301,12 @@ async def test_the_socket_ends_with_the_session(monkeypatch, alice, alices_sessi
 
 
 def test_a_session_that_ended_is_noticed_within_five_seconds():
+    """S43."""
     assert session_watch.LOOK_S < 5
 
 
 async def test_a_page_is_told_nothing_of_other_peoples_lists(alice, bob, alices_session):
+    """S05."""
     async with socket(alices_session) as opened:
         await opened.send_to(text_data=json.dumps({"watch": None, "lang": "en"}))
         await opened.receive_from()

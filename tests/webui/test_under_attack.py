@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.faults.portal import PASSWORD, Portal, Visitor
 from tests.webui.server.conftest import close_code, everything, frame, handshake
 from webui.http import SECURITY_HEADERS, content_security_policy
-from webui.server import Limits
+from webui.server.limits import Limits
 
 pytestmark = pytest.mark.server
 

@@ -1,16 +1,21 @@
 """The first administrator: by a one-time code printed on the console, or from the environment."""
 
+import logging
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.crypto import constant_time_compare
 
 from webui.accounts.models import User
 from webui.db import take_turns
+
+log = logging.getLogger(__name__)
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that looks like something else
 LENGTH = 8
@@ -79,6 +84,17 @@ def from_environment() -> None:
     if settings.ADMIN_USERNAME and settings.ADMIN_PASSWORD and is_needed():
         with suppress(AlreadySetUp):
             create_administrator(username=settings.ADMIN_USERNAME, password=settings.ADMIN_PASSWORD)
+        if is_weak(settings.ADMIN_PASSWORD):
+            log.warning("ADMIN_PASSWORD is weaker than the portal asks of people: change it in the settings")
+
+
+def is_weak(password: str) -> bool:
+    """Whether nobody could choose it in a form."""
+    try:
+        validate_password(password)
+    except ValidationError:
+        return True
+    return False
 
 
 def _plain(text: str) -> str:

@@ -66,6 +66,7 @@ HARMFUL = {
 @pytest.mark.parametrize("size", [MEGABYTE, TEXT_LIMIT, TEXT_LIMIT // 10])
 @pytest.mark.parametrize("name", HARMFUL)
 def test_harmful_text_takes_no_time(name, size):
+    """S50."""
     began = time.process_time()
     render(HARMFUL[name][:size], labels=LABELS)
 
@@ -74,6 +75,7 @@ def test_harmful_text_takes_no_time(name, size):
 
 @pytest.mark.parametrize("name", HARMFUL)
 def test_a_harmful_title_takes_no_time(name):
+    """S50."""
     titles, took_s = set(), []
     for _ in range(3):  # Python may tidy its memory during one of them
         began = time.process_time()
@@ -86,6 +88,7 @@ def test_a_harmful_title_takes_no_time(name):
 
 @pytest.mark.parametrize("name", HARMFUL)
 def test_harmful_text_that_grows_takes_no_time(name):
+    """S50."""
     growing, text = GrowingMarkdown(labels=LABELS), HARMFUL[name][: TEXT_LIMIT // 3]
     growing.append(text[:-100])
     growing.flush()

@@ -98,11 +98,13 @@ ATTACKS = [
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("place", ["{}", "- {}", "> {}", "**{}**", "|a|\n|-|\n|{}|"])
 def test_an_attack_is_only_words(place, attack):
+    """S10, S11, S12, S13, S14."""
     assert surprises(render(place.format(attack), labels=LABELS, prefix="p-")) == []
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_is_only_words_at_every_moment(attack):
+    """S10."""
     growing, seen = GrowingMarkdown(labels=LABELS, prefix="p-"), set()
     for letter in attack:
         growing.append(letter)
@@ -144,10 +146,12 @@ def test_raw_html_is_shown_as_it_was_written():
     ],
 )
 def test_a_link_says_where_it_leads(source, host):
+    """S13."""
     assert text_of(render(source, labels=LABELS)).strip() == host
 
 
 def test_links_open_elsewhere_and_tell_nothing():
+    """S13."""
     (link,) = parsed(render("[x](https://a.example)", labels=LABELS)).iter("{http://www.w3.org/1999/xhtml}a")
 
     assert link.attrib == {

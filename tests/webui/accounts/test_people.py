@@ -30,6 +30,7 @@ def test_a_new_account_can_sign_in_with_the_password_shown(roots):
 
 
 def test_a_new_account_administers_nothing(roots):
+    """S07."""
     roots.post("/people/", NEW | {"is_admin": "on", "do": "promote"})
 
     assert not User.objects.get(username="dan").is_admin
@@ -82,6 +83,7 @@ def test_of_two_forms_sent_at_once_one_makes_the_account_and_the_other_says_so(r
 
 
 def test_a_deactivated_person_is_out_at_once(roots, alice):
+    """S43."""
     alices = Client()
     alices.force_login(alice)
     do(roots, alice, "deactivate")
@@ -108,6 +110,7 @@ def test_a_session_of_before_stays_ended_when_a_person_is_reactivated(roots, ali
 
 @pytest.mark.parametrize("what", ["deactivate", "password"])
 def test_of_an_ended_session_no_row_is_left(roots, alice, what):
+    """S43."""
     Client().force_login(alice)
     before = Session.objects.count()
     do(roots, alice, what)
@@ -116,6 +119,7 @@ def test_of_an_ended_session_no_row_is_left(roots, alice, what):
 
 
 def test_a_reset_password_is_shown_once_and_ends_every_session(roots, alice):
+    """S43."""
     alices = Client()
     alices.force_login(alice)
     page = do(roots, alice, "password")
@@ -137,6 +141,7 @@ def test_an_administrator_can_be_made_and_unmade(roots, alice):
 
 
 def test_a_demoted_administrator_loses_the_pages_at_once(roots, alice):
+    """S43."""
     do(roots, alice, "promote")
     alices = Client()
     alices.force_login(alice)

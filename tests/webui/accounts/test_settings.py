@@ -108,6 +108,7 @@ def test_what_does_not_exist_cannot_be_chosen(alices, alice, change):
 
 @pytest.mark.parametrize("extra", [{"is_admin": "on"}, {"username": "root2"}, {"is_active": ""}, {"id": "1"}])
 def test_nothing_else_can_be_changed_with_it(alices, alice, extra):
+    """S07."""
     before = User.objects.filter(pk=alice.pk).values("pk", "username", "is_admin", "is_active").get()
     alices.post("/settings/", PROFILE | extra)
 
@@ -121,6 +122,7 @@ def test_a_name_with_markup_stays_text(alices):
 
 
 def test_a_new_password_keeps_this_session_and_ends_the_others(alices, alice):
+    """S43."""
     elsewhere = Client()
     elsewhere.force_login(alice)
     change_password(alices)
@@ -130,6 +132,7 @@ def test_a_new_password_keeps_this_session_and_ends_the_others(alices, alice):
 
 
 def test_with_a_new_password_this_session_takes_a_new_key(alices):
+    """S42."""
     before = alices.cookies["session"].value
     change_password(alices)
     stolen = Client()
@@ -199,6 +202,7 @@ def test_a_password_that_will_not_do_ends_no_session(alices, alice):
     "password", ["茶馆里的十个汉字或者更多", "a" * 1000, "  blanks at both ends  ", "emoji 🍵🍵🍵🍵🍵"]
 )
 def test_a_password_may_be_of_any_letters_and_long(alices, alice, password):
+    """S41."""
     change_password(alices, new=password)
 
     assert Client().post("/sign-in/", {"username": "alice", "password": password}).status_code == 302

@@ -39,6 +39,7 @@ def test_machines_get_their_answers_before_the_set_up(client, path):
 
 
 def test_the_code_makes_an_administrator_who_is_signed_in(client):
+    """S41."""
     answer = send(client)
 
     assert answer.headers["Location"] == "/setup/host/"
@@ -59,6 +60,7 @@ def test_the_code_may_be_written_carelessly(client, change):
 
 @pytest.mark.parametrize("code", ["", "AAAA-AAAA", "\x00"])
 def test_a_wrong_code_makes_nobody_and_loses_nothing(client, code):
+    """S41."""
     page = send(client, code=code)
 
     assert page.status_code == 200
@@ -82,6 +84,7 @@ def test_a_refused_form_does_not_send_the_password_back(client):
     ("field", "value"), [("password", "short"), ("password", "password123"), ("username", ""), ("username", "a b")]
 )
 def test_what_will_not_do_is_said_at_its_field(client, field, value):
+    """S41."""
     page = send(client, **{field: value})
 
     assert page.context["form"].errors.keys() == {field}
@@ -89,6 +92,7 @@ def test_what_will_not_do_is_said_at_its_field(client, field, value):
 
 
 def test_the_code_cannot_be_guessed_at_for_long(client):
+    """S39, S41."""
     for _ in range(5):
         send(client, code="AAAA-AAAA")
 
@@ -98,6 +102,7 @@ def test_the_code_cannot_be_guessed_at_for_long(client):
 
 # Otherwise one could go on guessing through the pause, and use the code after it.
 def test_during_the_pause_the_right_code_and_a_wrong_one_look_the_same(client):
+    """S40, S41."""
     for _ in range(5):
         send(client, code="AAAA-AAAA")
     right, wrong = send(client), send(client, code="AAAA-AAAA")
@@ -214,3 +219,25 @@ def test_the_console_says_nothing_once_somebody_administers():
 def plain(answer, typed: str) -> str:
     """The page without what was typed, and without the token that differs each time."""
     return re.sub(r"[a-zA-Z0-9]{64}", "", answer.content.decode()).replace(typed, "")
+
+
+@pytest.mark.parametrize(("password", "warned"), [("admin", True), ("password123", True), ("correct horse", False)])
+def test_a_weak_password_of_the_environment_is_warned_of(settings, caplog, password, warned):
+    """S41."""
+    settings.ADMIN_USERNAME, settings.ADMIN_PASSWORD = "ops", password
+    setup.from_environment()
+
+    assert ("ADMIN_PASSWORD is weaker" in caplog.text) is warned
+    assert password not in caplog.text
+
+
+def test_there_is_no_account_before_the_set_up():
+    """S41."""
+    assert not User.objects.exists()
+
+
+def test_the_code_is_for_the_eyes_of_the_portal_alone(settings):
+    """S41, S56."""
+    setup.code()
+
+    assert (settings.DATA_DIR / "setup_code").stat().st_mode & 0o777 == 0o600

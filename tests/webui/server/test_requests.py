@@ -64,6 +64,7 @@ def test_a_client_that_waits_for_a_go_ahead_is_not_told_to_go_ahead(scene):
 
 
 def test_a_chunked_body_without_end_is_refused_while_it_arrives(scene):
+    """S48."""
     server = scene(body_bytes=MIB)
     with server.connect() as peer:
         peer.sendall(b"POST /body HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -76,6 +77,7 @@ def test_a_chunked_body_without_end_is_refused_while_it_arrives(scene):
 
 
 def test_a_refused_body_is_not_kept_in_memory(scene):
+    """S48."""
     server = scene(body_bytes=MIB)
     before = server.memory()
     with server.connect() as peer:
@@ -94,6 +96,7 @@ def test_a_connection_on_which_nothing_comes_is_closed(scene):
 
 
 def test_headers_that_drip_are_cut_off_at_the_deadline(scene):
+    """S49."""
     server = scene(header_seconds=0.6)
     began = time.monotonic()
     with server.connect() as peer:
@@ -135,6 +138,7 @@ def drip(peer, data: bytes) -> None:
 
 
 def test_a_body_that_does_not_come_is_cut_off_at_the_deadline(scene):
+    """S49."""
     server = scene(body_seconds=0.5)
     with server.connect() as peer:
         peer.sendall(post(10) + b"12345")
@@ -149,6 +153,7 @@ def test_a_slow_answer_has_no_deadline(scene):
 
 
 def test_a_reader_that_stalls_is_cut_off_and_costs_little_memory(scene):
+    """S49."""
     server = scene(stalled_seconds=1)
     before = server.memory()
     with server.connect(receive_buffer=4096) as peer:
@@ -275,6 +280,7 @@ def test_a_client_cannot_choose_where_the_addresses_of_the_portal_begin(shared):
 
 
 def test_the_access_log_leaves_out_the_query(scene):
+    """S57."""
     server = scene()
 
     server.get("/slow?q=secret-words")

@@ -36,6 +36,7 @@ def test_a_message_over_the_limit_in_many_frames_closes_the_socket_with_4008(sce
 
 
 def test_an_announced_huge_message_is_refused_before_it_arrives(scene):
+    """S47."""
     with scene().open_socket("/echo") as peer:
         peer.sendall(bytes([0x81, 0x80 | 127]) + struct.pack("!Q", 10**9) + b"\0\0\0\0")
 
@@ -57,6 +58,7 @@ def test_more_waiting_messages_than_allowed_close_the_socket_with_4008(scene):
 
 
 def test_more_waiting_bytes_than_allowed_close_the_socket_with_4008(scene):
+    """S47."""
     with scene(inbox_bytes=10_000).open_socket("/deaf") as peer:
         peer.sendall(frame(b"a" * 5000) * 3)
 
@@ -81,6 +83,7 @@ def test_any_number_of_messages_is_fine_while_the_application_keeps_up(scene):
 
 
 def test_a_socket_that_stalls_is_cut_off_and_costs_little_memory(scene):
+    """S49."""
     server = scene(stalled_seconds=1)
     before = server.memory()
     with server.open_socket("/flood", receive_buffer=4096):
