@@ -1,0 +1,24 @@
+"""Identifiers sort by time, and cannot be guessed."""
+
+from webui.ids import uuid7
+
+
+def test_what_is_made_later_sorts_later():
+    made = [uuid7() for _ in range(100)]
+
+    assert [id_.time_low << 16 | id_.time_mid for id_ in made] == sorted(
+        id_.time_low << 16 | id_.time_mid for id_ in made
+    )
+    assert {(id_.version, id_.variant) for id_ in made} == {(7, "specified in RFC 4122")}
+
+
+def test_most_of_an_id_is_chance():
+    """S09."""
+    chances = [uuid7().int & (2**62 - 1) for _ in range(200)]
+    ever_set, always_set = 0, -1
+    for chance in chances:
+        ever_set |= chance
+        always_set &= chance
+
+    # That a fair bit is the same 200 times happens in no lifetime.
+    assert (ever_set, always_set) == (2**62 - 1, 0)
