@@ -8,7 +8,7 @@ TEMPLATES = $(shell find templates -name '*.html')
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
 	--generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: bench check format lock messages tools
+.PHONY: bench check faults format lock messages tools
 
 ## Everything that must hold before a commit, but the tests.
 check: tools
@@ -22,6 +22,10 @@ check: tools
 ## `make bench ONLY=streams100,enter ROUNDS=1` measures a part.
 bench: tools
 	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+## Every row of the fault tables on real processes, the slow ones included; ROW=F08 runs one.
+faults: tools
+	$(BIN)/python manage.py test tests/faults -m "slow or not slow" $(if $(ROW),-k $(ROW))
 
 ## Put the code and the templates into their shape.
 format: tools

@@ -20,19 +20,28 @@ class Page:
     def __init__(self, html: str) -> None:
         self.root = html5lib.parse(html, namespaceHTMLElements=False)
         self._open: dict[str, tuple[str, str]] = {}
+        self._at: dict[str, int] = {}
 
-    def take(self, message: str) -> None:
-        """Do what one message of the socket says."""
+    def take(self, message: str) -> list[str]:
+        """Do what one message of the socket says. Returns the runs of which something is missing."""
         told = json.loads(message)
-        if "r" in told:
-            self._grow(told)
+        gaps = [] if "r" not in told or self._grow(told) else [told["r"]]
         if "part" in told:
             self._swap(told["part"])
-        if "m" in told:
-            self.element(f"m-{told['m']}").set("data-state", told["state"])
-            stream = self.element(f"answer-{told['m']}")
-            _set(stream, "lang", told["lang"])
-            _set(stream, "data-run", told["run"] or "")
+        if "m" in told and self.find(f"m-{told['m']}") is not None:
+            self._enter(told)
+        return gaps
+
+    def _enter(self, told: dict) -> None:
+        self.element(f"m-{told['m']}").set("data-state", told["state"])
+        self.element("thread").set("data-stamp", str(told["v"]))
+        stream = self.element(f"answer-{told['m']}")
+        _set(stream, "lang", told["lang"])
+        _set(stream, "data-run", told["run"] or "")
+        if not told["run"]:
+            for id_ in (f"answer-{told['m']}", f"thinking-{told['m']}"):
+                self._open.pop(id_, None)
+                self._at.pop(id_, None)
 
     def element(self, id_: str) -> ET.Element:
         found = self.find(id_)
@@ -50,22 +59,33 @@ class Page:
         """An element as it looks, without what differs between two requests."""
         return "\n".join(_normal(self.element(id_)))
 
-    def _grow(self, told: dict) -> None:
+    def text(self, id_: str) -> str:
+        """The words in an element."""
+        return text_of(self.element(id_))
+
+    def _grow(self, told: dict) -> bool:
+        """Whether the frame followed what is shown."""
         name = "thinking" if told["t"] else "answer"
         stream = next(
             (e for e in self.root.iter("answer-stream") if e.get("data-run") == told["r"] and _is(e, name)), None
         )
         if stream is None:  # that track is not shown yet; its part brings the text
-            return
+            return True
         frozen, open_ = self._open.get(stream.get("id"), ("", ""))
         if "snap" in told:
             frozen, open_ = told["snap"]["f"], told["snap"]["o"]
+            self._at[stream.get("id")] = told["n"]
         else:
+            start, end = told["n"]
+            if self._at.get(stream.get("id")) != start:
+                return False
+            self._at[stream.get("id")] = end
             grown = _units(open_)[: 2 * told["k"]] + _units(told["h"])
             frozen += _text(grown[: 2 * told["z"]])
             open_ = _text(grown[2 * told["z"] :])
         self._open[stream.get("id")] = frozen, open_
         _fill(stream, frozen + open_)
+        return True
 
     def _swap(self, html: str) -> None:
         for part in _fragment(html):

@@ -23,7 +23,9 @@ def sweep() -> None:
             driver.wake()
         elif state.interrupt(run, now):
             log.warning("run %s was interrupted", run.pk)
-            live.answer_changed(run.conversation_id, run.answer_id)
+            # The whole thread: a page may have seen words that were not recorded any more.
+            live.thread_changed(run.conversation_id)
+            live.list_changed(run.conversation.owner_id)
             go_on(run)
     Conversation.objects.filter(deleted_at__lt=now - RESTORABLE).delete()
 

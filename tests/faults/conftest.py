@@ -1,6 +1,10 @@
-"""A portal that may die, a practice host that misbehaves on request, and what must hold afterwards."""
+"""A portal that may die, a practice host that misbehaves on request, and what must hold afterwards.
 
-import json
+One portal serves all tests: whoever kills it or starts it with other settings leaves it so, and the next test
+starts it again. Its data stay, so what one test left behind is checked after the next one, too.
+"""
+
+import re
 import shutil
 import subprocess
 import tempfile
@@ -9,15 +13,147 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.portal import FINAL, Portal, Visitor
+from tests.faults import consistency
+from tests.faults.portal import Portal, free_port
+from tests.faults.visitor import Visitor
+from webui.embedded.runner import Server
 from webui.practice import PracticeHost
+
+ROW = re.compile(r"\bF\d\d\b")
+
+
+def pytest_collection_modifyitems(items):
+    """The rows of the fault table that a test's docstring names: ``-k F08`` chooses by them."""
+    for item in items:
+        rows = ROW.findall(getattr(item.function, "__doc__", None) or "")
+        item.extra_keyword_matches.update(rows)
+        item.user_properties += [("row", row) for row in rows]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Row by row: how it went, how long it took, and the figures it found."""
+    lines = []
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            told = getattr(report, "user_properties", [])
+            figures = "; ".join(f"{name} {value}" for name, value in told if name != "row")
+            name = report.nodeid.rpartition("::")[2]
+            lines += [
+                f"{row}  {outcome:7} {report.duration:6.1f} s  {name}{f': {figures}' if figures else ''}"
+                for key, row in told
+                if key == "row" and report.when == ("setup" if outcome == "skipped" else "call")
+            ]
+    if lines and terminalreporter.config.option.markexpr != "not slow":
+        terminalreporter.section("rows of the fault table")
+        for line in sorted(lines):
+            terminalreporter.line(line)
 
 
 @pytest.fixture
-async def practice():
+def figure(record_property):
+    """``figure("stop p99", "0.2 s")``: shown with the row."""
+    return record_property
+
+
+@pytest.fixture(scope="session")
+def practice_port():
+    return free_port()
+
+
+@pytest.fixture
+async def practice(practice_port):
     """As fast as it can unless a test slows it down."""
-    async with PracticeHost(faults=True, slots=8) as host:
+    async with PracticeHost(port=practice_port, faults=True, slots=8) as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def shared(practice_port):
+    """The portal of all tests, not started yet, and what its tests remember of it.
+
+    Its PostgreSQL is ours, so that it does not end with a portal that ends in order.
+    """
+    with public_directory() as place:
+        database = Server(place / "postgres")
+        database.start()
+        portal = Portal(place, f"http://127.0.0.1:{practice_port}", running=False)
+        yield Shared(portal)
+        if portal.is_running:
+            portal.terminate()
+        database.release()
+
+
+class Shared:
+    def __init__(self, portal: Portal) -> None:
+        self.portal = portal
+        self.alices_cookies = None
+        self.bystander: list[tuple] = []
+
+    async def as_usual(self) -> Portal:
+        """Running, with the usual settings."""
+        if not self.portal.is_running or self.portal.settings:
+            await self.portal.start_again()
+        if not self.bystander:
+            await self._settle_bob()
+        return self.portal
+
+    async def _settle_bob(self) -> None:
+        """Bob has a conversation and a draft, and does nothing from then on."""
+        alice, bob = Visitor(self.portal), Visitor(self.portal)
+        await alice.sign_in()
+        await alice.post("/people/", username="bob", password="bob drinks green tea")
+        await bob.sign_in("bob", "bob drinks green tea")
+        conversation = await bob.start("Bob's own SECRET-WORD?", "practice")
+        await bob.post(f"/c/{conversation}/draft/", text="not sent yet")
+        await bob.tabs[0].until(lambda tab: tab.state == "done")
+        for visitor in (alice, bob):
+            await visitor.leave()
+        self.alices_cookies = alice.http.cookies
+        with self.portal.database() as database:
+            self.bystander = consistency.everything_of("bob", database)
+
+
+@pytest.fixture
+async def portal(shared, practice):
+    return await shared.as_usual()
+
+
+@pytest.fixture
+async def visit():
+    """``await visit(portal)``: Alice, signed in anew."""
+    visitors = []
+
+    async def visit(portal: Portal, cookies=None) -> Visitor:
+        visitor = Visitor(portal, cookies)
+        visitors.append(visitor)
+        return visitor if cookies else await visitor.sign_in()
+
+    visit.visitors = visitors
+    yield visit
+    for visitor in visitors:
+        await visitor.leave()
+
+
+@pytest.fixture
+async def alice(portal, visit, shared):
+    """Signed in since the portal was set up."""
+    return await visit(portal, shared.alices_cookies)
+
+
+@pytest.fixture
+def database(portal):
+    with portal.database() as connection:
+        yield connection
+
+
+@pytest.fixture
+def assert_consistent(practice, visit, shared):
+    """What must hold after every fault."""
+
+    async def assert_consistent(portal: Portal) -> None:
+        await consistency.check(portal, practice, visit.visitors, shared.bystander)
+
+    return assert_consistent
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +168,7 @@ def prepared():
 
 @pytest.fixture
 def data(prepared):
-    """A data directory that several portals of one test share, one after the other."""
+    """A prepared data directory of one's own, for what must not happen to the shared one."""
     with public_directory() as place:
         subprocess.run(["cp", "-a", f"{prepared}/.", place], check=True)
         yield place
@@ -45,118 +181,3 @@ def public_directory():
     place.chmod(0o755)
     yield place
     shutil.rmtree(place)
-
-
-@pytest.fixture
-async def start(data, practice):
-    """``await start()`` starts a serving process; each is gone when the test is over."""
-    portals = []
-
-    async def start(**settings: str) -> Portal:
-        portal = Portal(data, practice.url, **settings)
-        portals.append(portal)
-        return await portal.ready()
-
-    yield start
-    for portal in portals:
-        if portal.process.poll() is None:
-            portal.terminate()
-
-
-@pytest.fixture
-async def portal(start):
-    return await start()
-
-
-@pytest.fixture
-async def visit():
-    """``await visit(portal)``: Alice, signed in."""
-    visitors = []
-
-    async def visit(portal: Portal) -> Visitor:
-        visitor = Visitor(portal)
-        visitors.append(visitor)
-        return await visitor.sign_in()
-
-    yield visit
-    for visitor in visitors:
-        await visitor.http.aclose()
-
-
-@pytest.fixture
-async def alice(portal, visit):
-    return await visit(portal)
-
-
-@pytest.fixture
-def database(portal):
-    with portal.database() as connection:
-        yield connection
-
-
-@pytest.fixture
-def assert_consistent(practice):
-    """What must hold after every fault."""
-
-    def check(portal: Portal) -> None:
-        with portal.database() as database:
-            _questions_are_stored_once(database)
-            _answers_have_ended(database)
-            _counting_has_no_gaps(database)
-            _usage_is_counted_once(database)
-        _hosts_are_left_alone(practice)
-        _logs_hold_no_content(portal)
-
-    return check
-
-
-def _questions_are_stored_once(database) -> None:
-    twice = database.execute(
-        "select client_key from chat_message where client_key is not null "
-        "group by conversation_id, client_key having count(*) > 1"
-    ).fetchall()
-    assert twice == []
-
-
-def _answers_have_ended(database) -> None:
-    stuck = database.execute(
-        "select r.id, r.state, m.state from chat_run r join chat_message m on m.id = r.answer_id "
-        "where r.state in ('queued', 'loading', 'running') and (r.lease_expires is null or r.lease_expires < now())"
-    ).fetchall()
-    assert stuck == []
-    unlike = database.execute(
-        "select m.id, m.state from chat_message m where m.role = 'assistant' and not m.state = any(%s) "
-        "and not exists (select 1 from chat_run r where r.answer_id = m.id "
-        "and r.state in ('queued', 'loading', 'running'))",
-        [list(FINAL)],
-    ).fetchall()
-    assert unlike == []
-
-
-def _counting_has_no_gaps(database) -> None:
-    """The counting model numbers its pieces: what is stored must count without gap or repetition."""
-    for (text,) in database.execute("select text from chat_message where model like 'practice-counting%'"):
-        numbers = [int(word) for word in text.split()]
-        complete = numbers[:-1]  # the last number may be cut
-        assert complete == list(range(1, len(complete) + 1)), text
-
-
-def _usage_is_counted_once(database) -> None:
-    odd = database.execute(
-        "select r.id from chat_run r left join inference_usage u on u.run = r.id "
-        "where r.ended_at is not null group by r.id having count(u.id) <> 1"
-    ).fetchall()
-    assert odd == []
-
-
-def _hosts_are_left_alone(practice: PracticeHost) -> None:
-    open_ = [request for request in practice.requests if request.endpoint == "/api/chat" and request.ended is None]
-    assert open_ == []
-
-
-def _logs_hold_no_content(portal: Portal) -> None:
-    """Questions of these tests carry a marker that must never reach a log."""
-    assert "SECRET-WORD" not in portal.log
-    for line in portal.log.splitlines():
-        if line.startswith("{"):
-            json.loads(line)

@@ -1,27 +1,24 @@
-"""The real server process, its people and its database, for tests that break things."""
+"""The real server process and its database, for tests that break things."""
 
 import asyncio
-import json
 import os
-import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
-import uuid
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import psycopg
-import websockets
 
 ROOT = Path(__file__).parents[2]
 START_S = 40
 PATIENCE_S = 20
 PASSWORD = "correct horse battery"
 FINAL = ("done", "stopped", "failed", "interrupted")
+MIB = 1024 * 1024
 
 
 def free_port() -> int:
@@ -31,14 +28,19 @@ def free_port() -> int:
 
 
 class Portal:
-    """One serving process. Several may share a data directory, like after a crash and a new start."""
+    """A serving process. It may be killed and started again, as after a crash; several may share a data directory."""
 
-    def __init__(self, data: Path, ollama: str, *, server: str = "daphne", **settings: str) -> None:
+    def __init__(
+        self, data: Path, ollama: str, *, server: str = "daphne", running: bool = True, **settings: str
+    ) -> None:
+        self._server = server
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.data = data
         self.log_path = data / f"portal-{self.port}.log"
-        environment = {
+        self.process: subprocess.Popen | None = None
+        self.settings: dict[str, str] = {}
+        self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
             "DATA_DIR": str(data),
@@ -48,17 +50,27 @@ class Portal:
             "ADMIN_PASSWORD": PASSWORD,
             "OLLAMA_SLOTS": "8",
             "LOG_FORMAT": "json",
-            **settings,
         }
-        with self.log_path.open("wb") as log:
+        if running:
+            self.start(**settings)
+
+    def start(self, **settings: str) -> None:
+        """Start the process, at the same address as before; the log goes on."""
+        assert not self.is_running
+        self.settings = settings
+        with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", "--server", server],
+                [sys.executable, "manage.py", "up", "--server", self._server],
                 cwd=ROOT,
-                env=environment,
+                env={**self._environment, **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     async def ready(self) -> "Portal":
         """Like ``wait_until_ready``, beside other work."""
@@ -69,7 +81,7 @@ class Portal:
         with httpx.Client() as client:
             deadline = time.monotonic() + START_S
             while time.monotonic() < deadline:
-                assert self.process.poll() is None, f"the portal ended:\n{self.log}"
+                assert self.is_running, f"the portal ended:\n{self.log}"
                 try:
                     if client.get(f"{self.url}/readyz").status_code == 200:
                         return self
@@ -78,9 +90,22 @@ class Portal:
                 time.sleep(0.05)
         raise AssertionError(f"the portal is not ready:\n{self.log}")
 
+    async def start_again(self, **settings: str) -> "Portal":
+        """After its death, or instead of it."""
+        if self.is_running:
+            await self.end()
+        self.start(**settings)
+        return await self.ready()
+
     @property
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
+
+    @property
+    def memory(self) -> int:
+        """Bytes of it that are in memory."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
 
     def kill(self) -> None:
         """As the kernel does when memory runs out."""
@@ -92,59 +117,16 @@ class Portal:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_S)
 
+    async def end(self) -> int:
+        """Like ``terminate``, beside other work."""
+        return await asyncio.to_thread(self.terminate)
+
     async def ended(self) -> int:
         """Wait until the process ends by itself."""
         return await asyncio.to_thread(self.process.wait, PATIENCE_S)
 
     def database(self) -> psycopg.Connection:
         return psycopg.connect(host=str(self.data / "postgres"), user="postgres", dbname="postgres", autocommit=True)
-
-
-class Visitor:
-    """A signed-in person without a browser."""
-
-    def __init__(self, portal: Portal) -> None:
-        self.portal = portal
-        self.http = httpx.AsyncClient(base_url=portal.url, timeout=PATIENCE_S, headers={"Origin": portal.url})
-
-    async def sign_in(self, username: str = "alice", password: str = PASSWORD) -> "Visitor":
-        await self.http.get("/sign-in/")
-        answer = await self.post("/sign-in/", username=username, password=password)
-        assert answer.status_code == 302, answer.text
-        return self
-
-    async def post(self, path: str, **fields: str) -> httpx.Response:
-        return await self.http.post(path, data={**fields, "csrfmiddlewaretoken": await self.token()})
-
-    async def start(self, text: str, model: str, key: str | None = None) -> str:
-        """Ask in a new conversation; its id."""
-        answer = await self.post("/c/", text=text, model=model, client_key=key or str(uuid.uuid4()))
-        assert answer.status_code == 302, answer.text
-        return re.fullmatch(r"/c/([0-9a-f-]+)/", answer.headers["location"])[1]
-
-    async def page(self, conversation: str) -> str:
-        answer = await self.http.get(f"/c/{conversation}/")
-        assert answer.status_code == 200
-        return answer.text
-
-    @asynccontextmanager
-    async def socket(self, conversation: str | None = None, **options):
-        """The socket of an open page."""
-        cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
-        address = f"ws://localhost:{self.portal.port}/ws/"
-        headers = {"Cookie": cookies}
-        origin = options.pop("origin", self.portal.url)
-        async with websockets.connect(
-            address, additional_headers=headers, origin=origin, proxy=None, **options
-        ) as open_socket:
-            if conversation:
-                await open_socket.send(json.dumps({"watch": conversation, "lang": "en"}))
-            yield open_socket
-
-    async def token(self) -> str:
-        """For a form; a new one each time, because signing in changes the secret behind it."""
-        page = await self.http.get("/settings/" if "session" in self.http.cookies else "/sign-in/")
-        return re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
 
 
 def answer_in(database: psycopg.Connection, conversation: str) -> tuple[str, str, str]:
@@ -184,3 +166,32 @@ async def until_text(database: psycopg.Connection, conversation: str, length: in
             return text
         await asyncio.sleep(0.02)
     raise AssertionError(f"only {answer_in(database, conversation)}")
+
+
+def expire_leases(database: psycopg.Connection) -> None:
+    """As after ten seconds without the process that held them."""
+    database.execute(
+        "update chat_run set lease_expires = now() - interval '1 second' "
+        "where state in ('queued', 'loading', 'running')"
+    )
+
+
+def add_host(database: psycopg.Connection, name: str, url: str, *models: str) -> None:
+    """Another host, as an administrator connects it, with what it is said to have."""
+    (host,) = database.execute(
+        "insert into inference_host (name, base_url, bearer, slots, practice, enabled, draining, health, version, "
+        "last_error, created_at) values (%s, %s, '', 8, false, true, false, 'well', '', '', now()) returning id",
+        [name, url],
+    ).fetchone()
+    for model in models:
+        database.execute(
+            "insert into inference_installedmodel (host_id, name, digest, size, family, parameter_size, quantization, "
+            "context_length, capabilities, loaded, seen_at) values (%s, %s, '', 1, '', '', '', 0, '[]', false, now())",
+            [host, model],
+        )
+
+
+def forget_host(database: psycopg.Connection, name: str) -> None:
+    database.execute("delete from inference_installedmodel where host_id in (select id from inference_host "
+                     "where name = %s)", [name])  # fmt: skip
+    database.execute("delete from inference_host where name = %s", [name])
