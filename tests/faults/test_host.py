@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from html import unescape
 
 import pytest
 
@@ -31,7 +32,7 @@ async def test_a_host_that_refuses_connections_is_named_within_a_second(
     assert time.monotonic() - asked < 1
     assert answer_in(database, conversation)[2] == "unreachable"
     page = await alice.page(conversation)
-    assert "The model&#x27;s host does not answer" in page
+    assert "The model's host does not answer" in unescape(page)
     assert "SECRET-WORD hello?" in page
     await assert_consistent(portal)
 

@@ -77,11 +77,10 @@ class Visitor:
     async def socket(self, conversation: str | None = None, *, port: int | None = None, **options):
         """The socket of an open page; ``port`` is that of a proxy."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
-        address = f"ws://localhost:{port or self.portal.port}/ws/"
-        origin = options.pop("origin", self.portal.url)
-        headers = {"Cookie": cookies, "Host": f"localhost:{self.portal.port}"}
+        address = f"ws://localhost:{self.portal.port}/ws/"
+        options = {"origin": self.portal.url, "port": port or self.portal.port, **options}
         async with websockets.connect(
-            address, additional_headers=headers, origin=origin, proxy=None, max_size=None, **options
+            address, additional_headers={"Cookie": cookies}, proxy=None, max_size=None, **options
         ) as open_socket:
             if conversation:
                 await open_socket.send(json.dumps({"watch": conversation, "lang": "en"}))

@@ -18,7 +18,8 @@ import websockets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.faults.portal import PASSWORD, Portal, Visitor
+from tests.faults.portal import PASSWORD, Portal
+from tests.faults.visitor import Visitor
 from tests.webui.server.conftest import close_code, everything, frame, handshake
 from webui.http import SECURITY_HEADERS, content_security_policy
 from webui.server.limits import Limits

@@ -8,7 +8,8 @@ import pytest
 import websockets
 
 from tests.faults.conftest import public_directory
-from tests.faults.portal import Portal, Visitor, until_state
+from tests.faults.portal import Portal, until_state
+from tests.faults.visitor import Visitor
 from tests.pages import Page
 from webui.practice import PracticeHost
 
