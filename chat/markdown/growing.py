@@ -15,9 +15,9 @@ from .blocks import Block, TooMuch, growing_blocks_of
 from .code import ENDING
 from .fence import OpenFence
 from .labels import Labels, Look
-from .polish import polish
+from .polish import code_length, polish
 from .render import as_written, render
-from .source import HIGHLIGHTED_LIMIT, definitions, repaired
+from .source import definitions, repaired
 
 END_OF_CODE = f"{ENDING}\n"
 
@@ -59,6 +59,7 @@ class GrowingMarkdown:
         self.open_html = ""
         self.length = 0  # code points of source shown
         self.frozen_count = 0  # closed blocks
+        self._code = 0  # characters of code in them
 
     @property
     def frozen_html(self) -> str:
@@ -163,8 +164,11 @@ class GrowingMarkdown:
     def _polished(self, blocks: list[Block], *, is_open: bool = False) -> str:
         if not blocks:
             return ""
-        look = Look(self._labels, self._prefix, highlights=self.length <= HIGHLIGHTED_LIMIT)
-        return polish("".join(f"{block.html}\n" for block in blocks), look, is_open=is_open)
+        html = "".join(f"{block.html}\n" for block in blocks)
+        look = Look(self._labels, self._prefix, code_before=self._code)
+        if not is_open:
+            self._code += code_length(html)
+        return polish(html, look, is_open=is_open)
 
 
 def units(text: str) -> int:

@@ -16,8 +16,11 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How the blocks of one message are shown. ``prefix`` keeps its ids apart from those of other messages."""
+    """How blocks of one message are shown. ``prefix`` keeps its ids apart from those of other messages.
+
+    ``code_before``: characters of code in the blocks before these; only the first of a text are highlighted.
+    """
 
     labels: Labels
     prefix: str = ""
-    highlights: bool = True
+    code_before: int = 0

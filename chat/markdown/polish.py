@@ -13,6 +13,7 @@ import nh3
 
 from . import code, links, mathml
 from .labels import Look
+from .source import HIGHLIGHTED_LIMIT
 
 ELEMENTS = (
     {"p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "li", "section"}
@@ -64,12 +65,18 @@ def polish(html: str, look: Look, *, is_open: bool = False) -> str:
     return _in_boxes(SLOT.sub(parts.filled, _around_formulas(clean)), look)
 
 
+def code_length(html: str) -> int:
+    """How many characters of comrak's HTML are code, as ``polish`` counts them."""
+    return sum(len(part["source"]) for part in PART.finditer(html) if part.lastgroup == "code")
+
+
 class _Parts:
     """Rewrites the parts of one piece of HTML, each in the method named as its group; keeps what was taken out."""
 
     def __init__(self, html: str, look: Look, *, growing_at: int) -> None:
         self._look = look
         self._growing_at = growing_at
+        self._code_seen = look.code_before
         self._slots: list[str] = []
 
     def rewritten(self, part: re.Match[str]) -> str:
@@ -113,7 +120,8 @@ class _Parts:
 
     def _code(self, part: re.Match[str]) -> str:
         growing = part.start() == self._growing_at
-        highlights = self._look.highlights and not growing
+        self._code_seen += len(part["source"])
+        highlights = self._code_seen <= HIGHLIGHTED_LIMIT and not growing
         html = code.figure(part["source"], part["language"] or "", self._look.labels, highlights=highlights)
         return self._slot("mark", html)
 

@@ -6,7 +6,7 @@ from html import escape, unescape
 from .blocks import TooMuch, blocks_of
 from .labels import Labels, Look
 from .polish import polish
-from .source import HIGHLIGHTED_LIMIT, repaired
+from .source import repaired
 
 TAGS = re.compile(r"<[^>]+>")
 
@@ -14,12 +14,11 @@ TAGS = re.compile(r"<[^>]+>")
 def render(text: str, *, labels: Labels, prefix: str = "") -> str:
     """Safe HTML of a whole text; of one that is too large or too deep, the text as it is. Never raises."""
     text = repaired(text)
-    look = Look(labels, prefix, highlights=len(text) <= HIGHLIGHTED_LIMIT)
     try:
         blocks = blocks_of(text)
     except TooMuch:
         return as_written(text)
-    return polish("".join(f"{block.html}\n" for block in blocks), look)
+    return polish("".join(f"{block.html}\n" for block in blocks), Look(labels, prefix))
 
 
 def as_written(text: str) -> str:

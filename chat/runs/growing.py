@@ -21,7 +21,7 @@ from chat.markdown import Frame, GrowingMarkdown, Snapshot
 from chat.words import labels_in, prefix_of
 from webui.text import compact
 
-FLUSH_S = 0.040
+FLUSH_S = 0.030
 FLUSHES_PER_S = 1_000  # of all answers of a process together: beyond that each is flushed less often
 LONGEST_FLUSH_S = 0.150
 FLUSH_COSTS = 8  # never render more often than this many times the last rendering took

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.markdown import Frame, GrowingMarkdown, Labels, Snapshot, render
+from chat.markdown import Frame, GrowingMarkdown, Labels, Snapshot, polish, render
 
 from .dom import parsed, same
 
@@ -163,6 +163,19 @@ def test_any_text_can_be_rendered_while_it_grows(text):
     growing.finish()
 
     assert growing.frozen_html + growing.open_html == render(text, labels=LABELS)
+
+
+def test_more_code_than_is_highlighted_is_never_sent_again(monkeypatch):
+    monkeypatch.setattr(polish, "HIGHLIGHTED_LIMIT", 60)
+    grown = GrowingMarkdown(labels=LABELS)
+    text = "words\n\n```python\nx = 1\n```\n\n" * 20
+    for piece in pieces(text, list(range(0, len(text), 7))):
+        grown.append(piece)
+        grown.flush()
+
+    assert not isinstance(grown.finish(), Snapshot)
+    assert grown.frozen_html + grown.open_html == render(text, labels=LABELS)
+    assert 0 < render(text, labels=LABELS).count('class="mi"') < 20
 
 
 def test_code_that_grows_is_sent_once():
