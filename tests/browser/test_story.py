@@ -278,8 +278,9 @@ def test_a_socket_that_is_closed_in_all_politeness_is_opened_again(visit, portal
     page.press("#prompt", "Enter")
     state(page, "writing")
     before = len(sockets)
-    sockets[-1][1].close(code=1000)
-    sockets[-1][0].close(code=1000)
+    page_side, server_side = sockets[-1]
+    page_side.close(code=1000)
+    server_side.close(code=1000)
     state(page, "done")
 
     assert len(sockets) > before
