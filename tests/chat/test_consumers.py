@@ -148,7 +148,9 @@ async def test_a_stranger_is_not_told_how_an_answer_of_somebody_else_grows(carol
         await watch(opened, own)
         for _ in range(2):
             await opened.receive_from()
-        asked = await act(_ask, **question())
+        asked = await act(_ask, **question(model="fault-gate"))
+        while not (answer := hub.answer_of(asked)) or not answer.text:
+            await asyncio.sleep(0.01)
         await opened.send_to(text_data=json.dumps({"resync": str(asked)}))
 
         assert await opened.receive_nothing(timeout=0.3)
@@ -218,6 +220,8 @@ async def test_what_no_page_of_ours_would_say_closes_the_socket(alices_session, 
         {"resync": str(uuid.uuid4())},
         {"owner": 1, "group": "conversation.1"},
         {"watch": None, "lang": "xx", "list": ["a"], "seen": {}},
+        {"watch": None, "lang": ["en"], "list": None, "seen": 7},
+        {"watch": None, "lang": {"en": 1}},
     ],
 )
 async def test_odd_values_do_nothing(alices_session, conversation, message):

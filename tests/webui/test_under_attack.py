@@ -91,6 +91,11 @@ def headers_of(answer: str) -> dict[str, str]:
 
 END = "Host: HOST\r\nConnection: close\r\n\r\n"
 UPGRADE = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+ODD_BODY = '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
+ODD_FORM = (
+    f"POST /sign-in/ HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=x; charset=rot13\r\n"
+    f"Cookie: csrf={'a' * 32}\r\nContent-Length: {len(ODD_BODY)}\r\n{END}{ODD_BODY}"
+)
 ANSWERS = {
     "a page": (200, f"GET /sign-in/ HTTP/1.1\r\n{END}"),
     "the way to the door": (302, f"GET / HTTP/1.1\r\n{END}"),
@@ -107,7 +112,7 @@ ANSWERS = {
     "a malformed request": (400, "nonsense\r\n\r\n"),
     "a long line": (431, f"GET /{'a' * 20_000} HTTP/1.1\r\n{END}"),
     "a large body": (413, f"POST /sign-in/ HTTP/1.1\r\nContent-Length: {10**9}\r\n{END}"),
-    "an encoding that is none": (403, f"POST /sign-in/ HTTP/1.1\r\nContent-Type: text/plain; charset=rot13\r\n{END}"),
+    "an encoding that is none": (403, ODD_FORM),
     "an odd session": (302, f'GET / HTTP/1.1\r\nCookie: session="\\000aaaaaaaaaa"\r\n{END}'),
     "a socket of a stranger": (403, f"GET /ws/ HTTP/1.1\r\n{UPGRADE}Host: HOST\r\nConnection: Upgrade\r\n\r\n"),
     "a socket at a page": (403, f"GET /sign-in/ HTTP/1.1\r\n{UPGRADE}Host: HOST\r\nConnection: Upgrade\r\n\r\n"),

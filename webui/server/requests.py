@@ -48,10 +48,6 @@ class GuardedChannel(http.HTTPChannel):
             self._within(self.server.limits.header_seconds)  # the next request on a kept connection
         super().dataReceived(data)
 
-    def lineReceived(self, line: bytes) -> None:
-        if self._refused_bytes is None:
-            super().lineReceived(line)
-
     def lineLengthExceeded(self, line: bytes) -> None:
         self.refuse(431, "A line of the request's head is too long.")
 
