@@ -37,7 +37,7 @@ def is_harmful(text: str) -> bool:
         len(text) > TEXT_LIMIT
         or text.count("|") > PIPES_LIMIT
         or text.count("[^") > NOTES_LIMIT
-        or sum(1 for _ in MATH.finditer(text)) > MATH_LIMIT
+        or (len(text) > MATH_LIMIT and sum(1 for _ in MATH.finditer(text)) > MATH_LIMIT)
         or any(_opens_too_much(line[0]) for line in LONG_OPENING.finditer(text))
     )
 
