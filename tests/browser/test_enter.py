@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import state
+from tests.browser.conftest import Visit, state
 
 # Chromium and Firefox say isComposing; Safari ends the composition first and then sends key code 229.
 CHROMIUM_ORDER = """field => {
@@ -90,6 +90,52 @@ def test_in_the_pickers_search_field(conversation, order):
     expect(conversation.locator("#picker")).to_be_visible()
     conversation.press("[data-combobox]", "Enter")
     expect(conversation.locator("#composer .label")).to_have_text("practice-markdown:latest")
+
+
+@pytest.mark.parametrize("address", ["/settings/", "/people/", "/setup/host/", "/sign-in/", "/setup/"])
+def test_in_every_field_of_a_form(visit, portal, fresh_portal, chromium, address):
+    """The browser itself sends ordinary forms: nothing of ours may do it for a candidate."""
+    if address == "/setup/":
+        page = Visit(chromium, fresh_portal.url).page
+    else:
+        page = visit().page if address == "/sign-in/" else visit().sign_in()
+    page.goto(address)
+    before = page.url
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    fields = page.locator("main form input:not([type=hidden]):not([type=radio]):not([type=checkbox])")
+    assert fields.count()
+    for field in fields.all():
+        field.focus()
+        for order in (CHROMIUM_ORDER, SAFARI_ORDER):
+            field.evaluate(order)
+        session = page.context.new_cdp_session(page)
+        session.send("Input.imeSetComposition", {"text": "cha", "selectionStart": 3, "selectionEnd": 3})
+        session.detach()
+
+    assert (page.url, sent) == (before, [])
+
+
+def test_a_megabyte_can_be_pasted_and_written_on(page):
+    """From the paste to the next frame, and from a key to the next frame."""
+    page.focus("#prompt")
+    took = page.evaluate(
+        """async () => {
+          const field = document.querySelector("#prompt");
+          const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+          const waits = [];
+          for (const text of ["word ".repeat(200_000), "a", "b"]) {
+            const began = performance.now();
+            document.execCommand("insertText", false, text);
+            await frame();
+            waits.push(performance.now() - began);
+          }
+          return [field.value.length, ...waits];
+        }"""
+    )
+
+    assert took[0] == 1_000_002
+    assert max(took[2:]) < 1000
 
 
 def test_a_real_composition_in_the_composer(conversation):

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from chat import hub, services
-from chat.models import Message, Run, State
+from chat.models import Conversation, Message, Run, State
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,6 +65,50 @@ async def test_a_new_name(watching, act, conversation, alice, loop_of_the_test):
         await watcher.until(lambda page: "Other" in page.shown("side-list"))
 
         await watcher.same_as_reload()
+
+
+async def test_a_conversation_opened_elsewhere(driver, watching, act, conversation, alice, key):
+    async with watching(conversation, alice) as watcher:
+        opened = await act(
+            services.start, owner=alice, text="Another one", model="practice:latest", think=None, client_key=key
+        )
+        await run_state(opened, State.DONE)
+        await watcher.until(lambda page: "Another one" in page.shown("side-list") and not _is_answering(page))
+
+        await watcher.same_as_reload()
+
+
+async def test_a_conversation_deleted_and_restored_elsewhere(watching, act, conversation, alice, key, loop_of_the_test):
+    other = await Conversation.objects.acreate(pk=key, owner=alice, title="Old plans")
+    async with watching(conversation, alice) as watcher:
+        await act(services.delete, conversation=other)
+        await watcher.until(lambda page: "Old plans" not in page.shown("side-list"))
+        await watcher.same_as_reload()
+        await act(services.restore, conversation=other)
+        await watcher.until(lambda page: "Old plans" in page.shown("side-list"))
+
+        await watcher.same_as_reload()
+
+
+async def test_the_page_of_a_deleted_conversation_is_left(watching, act, conversation, alice, loop_of_the_test):
+    async with watching(conversation, alice) as watcher:
+        await act(services.delete, conversation=conversation)
+        await watcher.until(lambda page: "Plans" not in page.shown("side-list"))
+
+    assert any(f"?deleted={conversation.pk}" in message for message in watcher.messages)
+
+
+async def test_a_draft_changes_no_other_page(watching, act, conversation, alice, loop_of_the_test):
+    async with watching(conversation, alice) as watcher:
+        told = list(watcher.messages)
+        await act(services.save_draft, user=alice, conversation=None, text="Half a thought")
+
+        await watcher.same_as_reload()
+        assert watcher.messages == told
+
+
+def _is_answering(page) -> bool:
+    return "Answer in progress" in page.shown("side-list")
 
 
 async def test_stopping(driver, watching, act, conversation, alice, question):
