@@ -29,4 +29,5 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped
         self._rollback_login_failed_rl_usage()
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        return f"{credentials.get('username', '').lower()} from {client_address(request)}"
+        # In capitals, as the database compares names: there "alıce" is "alice", and would be another five tries.
+        return f"{credentials.get('username', '').upper()} from {client_address(request)}"
