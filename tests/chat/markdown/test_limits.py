@@ -1,12 +1,15 @@
 """Text made to keep a server busy is rendered within a second, or shown as it was written."""
 
+import os
 import time
+from html import escape
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.markdown import GrowingMarkdown, Labels, plain, render
+from chat.markdown.code import LANGUAGES, _lexer, highlighted
 from chat.markdown.source import TEXT_LIMIT
 
 from .dom import text_of
@@ -97,6 +100,72 @@ def test_harmful_text_that_grows_takes_no_time(name):
     growing.flush()
 
     assert time.process_time() - began < PATIENCE_S
+
+
+SLOW_CODE = {
+    "blanks": "a" + " " * 19_000 + "!",
+    "lines of blanks": "a" + " \n" * 9_000 + "!",
+    "one line": "a" * 19_000,
+    "marks": "<" * 19_000,
+}
+
+
+# Of these, each takes seconds or minutes over one of the texts when it is let.
+@pytest.mark.parametrize("language", ["c", "cpp", "arduino", "aspx-cs", "blitzbasic", "c-objdump", "cobol", "autoit"])
+@pytest.mark.parametrize("name", SLOW_CODE)
+def test_code_made_to_be_slow_takes_no_time(name, language):
+    """S50."""
+    began = time.process_time()
+    html = render(f"```{language}\n{SLOW_CODE[name]}\n```", labels=LABELS)
+
+    assert time.process_time() - began < PATIENCE_S
+    assert SLOW_CODE[name].strip() in text_of(html)
+
+
+UNITS = [
+    *" \t\"'\\([{<a0-*/:.#=_$%@`&|~;,>?!^",
+    "/*",
+    "//",
+    "a=",
+    "a(",
+    "a<",
+    "<!--",
+    '"""',
+    "#{",
+    "${",
+    "'a",
+    "--",
+    "::",
+    "中",
+]
+
+
+@st.composite
+def odd_code(draw) -> str:
+    """As much code as is highlighted at all, of the shape that is: something repeated, in lines that are not long."""
+    unit = "".join(draw(st.lists(st.sampled_from(UNITS), min_size=1, max_size=4))) + draw(st.sampled_from(["", "\n"]))
+    text = (draw(st.sampled_from(UNITS)) + unit * 20_000)[:19_000]
+    lines = [line[at : at + 500] for line in text.split("\n") for at in range(0, max(1, len(line)), 500)]
+    return "\n".join(lines)[:19_000]
+
+
+@settings(max_examples=int(os.environ.get("FUZZ", "25")), derandomize="FUZZ" not in os.environ, deadline=None)
+@given(odd_code(), st.sampled_from(sorted(LANGUAGES)))
+def test_no_language_takes_long_over_odd_code(code, language):
+    """S50."""
+    began = time.process_time()
+    highlighted.__wrapped__(escape(code), language)
+
+    assert time.process_time() - began < PATIENCE_S
+
+
+def test_every_language_that_was_tried_is_highlighted():
+    assert [language for language in LANGUAGES if _lexer(language) is None] == []
+
+
+def test_a_lexer_that_stumbles_leaves_the_code_as_it_is():
+    """Pygments' lexer of Delphi raises where the text ends behind the name of a function."""
+    assert highlighted("function tea", "delphi") == "function tea"
 
 
 @pytest.mark.parametrize("name", ["quotes", "lists", "numbered lists", "lists in lists"])
