@@ -18,6 +18,17 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 PATIENCE_MS = 15_000
+# Chromium and Firefox say isComposing; Safari ends the composition first and then sends key code 229.
+CHROMIUM_ORDER = """field => {
+  field.dispatchEvent(new CompositionEvent("compositionstart", { bubbles: true }));
+  const enter = { key: "Enter", isComposing: true, bubbles: true, cancelable: true };
+  return !field.dispatchEvent(new KeyboardEvent("keydown", enter));
+}"""
+SAFARI_ORDER = """field => {
+  field.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
+  const enter = { key: "Enter", keyCode: 229, bubbles: true, cancelable: true };
+  return !field.dispatchEvent(new KeyboardEvent("keydown", enter));
+}"""
 # Without these a browser looks for its maker's servers.
 QUIET = [
     "--no-sandbox",
@@ -170,3 +181,19 @@ def state(page: Page, *states: str) -> None:
 
 def answer_text(page: Page) -> str:
     return page.locator("answer-stream.prose").last.inner_text()
+
+
+def what_candidates_send(page: Page) -> list[str]:
+    """Press the Enter of an input method in every field of a form; what was sent, which should be nothing."""
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    fields = page.locator("main form input:not([type=hidden]):not([type=radio]):not([type=checkbox])")
+    assert fields.count()
+    for field in fields.all():
+        field.focus()
+        for order in (CHROMIUM_ORDER, SAFARI_ORDER):
+            field.evaluate(order)
+        session = page.context.new_cdp_session(page)
+        session.send("Input.imeSetComposition", {"text": "cha", "selectionStart": 3, "selectionEnd": 3})
+        session.detach()
+    return sent

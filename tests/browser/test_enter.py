@@ -3,19 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit, state
-
-# Chromium and Firefox say isComposing; Safari ends the composition first and then sends key code 229.
-CHROMIUM_ORDER = """field => {
-  field.dispatchEvent(new CompositionEvent("compositionstart", { bubbles: true }));
-  const enter = { key: "Enter", isComposing: true, bubbles: true, cancelable: true };
-  return !field.dispatchEvent(new KeyboardEvent("keydown", enter));
-}"""
-SAFARI_ORDER = """field => {
-  field.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
-  const enter = { key: "Enter", keyCode: 229, bubbles: true, cancelable: true };
-  return !field.dispatchEvent(new KeyboardEvent("keydown", enter));
-}"""
+from tests.browser.conftest import CHROMIUM_ORDER, SAFARI_ORDER, state, what_candidates_send
 
 
 def compose(page: Page, selector: str) -> None:
@@ -92,28 +80,12 @@ def test_in_the_pickers_search_field(conversation, order):
     expect(conversation.locator("#composer .label")).to_have_text("practice-markdown:latest")
 
 
-@pytest.mark.parametrize("address", ["/settings/", "/people/", "/setup/host/", "/sign-in/", "/setup/"])
-def test_in_every_field_of_a_form(visit, portal, fresh_portal, chromium, address):
-    """The browser itself sends ordinary forms: nothing of ours may do it for a candidate."""
-    if address == "/setup/":
-        page = Visit(chromium, fresh_portal.url).page
-    else:
-        page = visit().page if address == "/sign-in/" else visit().sign_in()
+@pytest.mark.parametrize("address", ["/settings/", "/people/", "/setup/host/", "/sign-in/"])
+def test_in_every_field_of_a_form(visit, address):
+    page = visit().page if address == "/sign-in/" else visit().sign_in()
     page.goto(address)
-    before = page.url
-    sent = []
-    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
-    fields = page.locator("main form input:not([type=hidden]):not([type=radio]):not([type=checkbox])")
-    assert fields.count()
-    for field in fields.all():
-        field.focus()
-        for order in (CHROMIUM_ORDER, SAFARI_ORDER):
-            field.evaluate(order)
-        session = page.context.new_cdp_session(page)
-        session.send("Input.imeSetComposition", {"text": "cha", "selectionStart": 3, "selectionEnd": 3})
-        session.detach()
 
-    assert (page.url, sent) == (before, [])
+    assert what_candidates_send(page) == []
 
 
 def test_a_megabyte_can_be_pasted_and_written_on(page):

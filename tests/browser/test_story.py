@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE, Visit, answer_text, choose, state
+from tests.browser.conftest import PHONE, Visit, answer_text, choose, state, what_candidates_send
 
 
 def test_a_newcomer_gets_from_nothing_to_a_streamed_answer(chromium, fresh_portal):
@@ -15,6 +15,7 @@ def test_a_newcomer_gets_from_nothing_to_a_streamed_answer(chromium, fresh_porta
     expect(page.get_by_role("heading", level=1)).to_have_text("欢迎。只需两步。")
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Welcome. Two short steps.")
+    assert what_candidates_send(page) == []
     page.fill("[name=code]", fresh_portal.code)
     page.fill("[name=name]", "Mara")
     page.fill("[name=username]", "mara")
