@@ -48,6 +48,7 @@ class Execution:
         self._clock = Clock()
         self._tellings: asyncio.Queue[Callable[[], object] | None] = asyncio.Queue()
         self._interruption: State | None = None
+        self._has_streamed = False
         self._abandoned = False
         self._last: ChatChunk | None = None
 
@@ -72,6 +73,7 @@ class Execution:
         """Stream, then store the ending."""
         telling = asyncio.create_task(self._tell_pages())
         ending = await self._stream()
+        self._has_streamed = True
         self._tellings.put_nowait(None)
         await telling
         self._answer.close()
@@ -82,8 +84,9 @@ class Execution:
         await self._store(ending)
 
     def _interrupt(self, ends_as: State) -> None:
-        # Cancelled once only: a second cancel could leave the connection to the host open.
-        if self._interruption is None:
+        # Cancelled once only: a second cancel could leave the connection to the host open. And never while its
+        # ending is stored: then the pages would not hear of it.
+        if self._interruption is None and not self._has_streamed:
             self._interruption = ends_as
             self.task.cancel()
 

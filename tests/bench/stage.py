@@ -47,8 +47,10 @@ def practice_host():
     command = [sys.executable, "-m", "webui.practice", "--port", str(port), "--faults", "--slots", "1000"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
-        yield Host(f"http://127.0.0.1:{port}", process)
-        process.terminate()
+        try:
+            yield Host(f"http://127.0.0.1:{port}", process)
+        finally:
+            process.terminate()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
@@ -126,3 +127,25 @@ def question(conversation, alice):
         }
 
     return question
+
+
+@pytest.fixture
+def held_ledger(transactional_db):
+    """``async with held_ledger() as somebody_waits``: no ending can be stored; await that one would be."""
+    parameters = connections["default"].get_connection_params()
+    place = {name: parameters[name] for name in ("host", "port", "user", "password", "dbname") if name in parameters}
+    waiting = "select count(*) from pg_locks where relation = 'inference_usage'::regclass and not granted"
+
+    @asynccontextmanager
+    async def held_ledger():
+        async with await psycopg.AsyncConnection.connect(**place) as other:
+            await other.execute("lock table inference_usage in share mode")
+
+            async def somebody_waits() -> None:
+                async with asyncio.timeout(10):
+                    while (await (await other.execute(waiting)).fetchone()) == (0,):
+                        await asyncio.sleep(0.01)
+
+            yield somebody_waits
+
+    return held_ledger

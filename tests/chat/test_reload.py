@@ -27,6 +27,19 @@ async def test_a_question_and_its_answer(driver, watching, act, conversation, al
         await watcher.same_as_reload()
 
 
+async def test_stop_while_the_ending_is_stored(driver, watching, act, conversation, alice, question, held_ledger):
+    """F49: it is too late to stop it, and not too late to hear of the end."""
+    async with watching(conversation, alice) as watcher:
+        async with held_ledger() as somebody_waits:
+            await act(services.ask, **question())
+            await somebody_waits()
+            driver.stop_run((await Run.objects.aget()).pk)
+            await asyncio.sleep(0)
+        await watcher.until_state((await newest_answer(conversation)).pk, "done")
+
+        await watcher.same_as_reload()
+
+
 async def test_another_version_of_an_answer(driver, watching, act, conversation, answer, alice):
     async with watching(conversation, alice) as watcher:
         another = await act(services.answer_again, answer=answer, asker=alice)
