@@ -49,8 +49,6 @@ def ask(
     *, conversation: Conversation, author: User, text: str, model: str, think: bool | None, client_key: UUID
 ) -> Message:
     """Store a question, queue its answer, show both to everyone watching. A repeated key changes nothing."""
-    if earlier := conversation.messages.filter(client_key=client_key).first():
-        return earlier
     try:
         return _ask_and_show(
             conversation=conversation,
@@ -76,8 +74,8 @@ def _ask_and_show(
     Draft.objects.filter(user=author, conversation=conversation).delete()
     _tell(
         partial(live.turns_added, conversation.pk, 2),
-        partial(live.list_changed, conversation.owner_id),
         driver.wake,
+        partial(live.list_changed, conversation.owner_id),
     )
     return question
 
@@ -224,13 +222,11 @@ def _queue_answer(
 
 def _queue_run(*, conversation: Conversation, **facts: object) -> Run:
     try:
-        with transaction.atomic():
-            run = conversation.runs.create(**facts)
+        return conversation.runs.create(**facts)
     except IntegrityError as error:
         if _constraint(error) != "one_live_run_per_conversation":
             raise
         raise AlreadyAnswering from error
-    return run
 
 
 def _touch(conversation: Conversation, **changes: object) -> None:
@@ -260,6 +256,6 @@ def _constraint(error: IntegrityError) -> str | None:
 
 
 def _tell(*tellings: Callable[[], None]) -> None:
-    """Tell the pages, in this order, once the change is stored; and then the driver, when there is a run for it."""
+    """Tell the pages, and the driver when there is a run for it, in this order and once the change is stored."""
     for telling in tellings:
         transaction.on_commit(telling)

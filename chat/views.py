@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.http import HttpResponseClientRedirect, reswap, trigger_client_event
 
 from chat import live, services, sidebar
 from chat.forms import DraftForm, EditForm, QuestionForm, TitleForm
@@ -62,7 +62,7 @@ def earlier(request: Request, pk: UUID) -> HttpResponse:
 
 @require_POST
 def ask(request: Request, pk: UUID) -> HttpResponseBase:
-    """Answers with an empty composer. The turns reach this page over the socket, like every other page."""
+    """Makes the composer ready for the next question. The turns reach this page over the socket, like every other."""
     found = _conversation(request, pk)
     form = QuestionForm(request.POST)
     if form.is_valid():
@@ -70,8 +70,10 @@ def ask(request: Request, pk: UUID) -> HttpResponseBase:
             services.ask(conversation=found, author=request.user, **_question(form))
         except services.AlreadyAnswering:
             form.add_error(None, _("Wait for the answer, or stop it first."))
-    if request.htmx or form.errors:
-        return _composer(request, found, form if form.errors else None)
+    if form.errors:
+        return _composer(request, found, form)
+    if request.htmx:
+        return _ready_for_the_next(request, found)
     return redirect("chat:conversation", pk=pk)
 
 
@@ -249,11 +251,16 @@ def _composer_context(request: Request, shown: Conversation | None, *, wanted: s
     }
 
 
-def _composer(request: Request, shown: Conversation | None, refused: QuestionForm | None) -> HttpResponse:
-    """The composer after sending: empty, or with what was refused and why."""
+def _ready_for_the_next(request: Request, shown: Conversation) -> HttpResponse:
+    """What changes in the composer when a question was taken; the page empties the field itself."""
+    response = render(request, "chat/_asked.html", {"conversation": shown, "client_key": uuid4(), "answering": True})
+    return reswap(trigger_client_event(response, "asked"), "none")
+
+
+def _composer(request: Request, shown: Conversation | None, refused: QuestionForm) -> HttpResponse:
+    """The composer with what was refused, and why."""
     context = _composer_context(request, shown, wanted=request.POST.get("model", ""))
-    if refused:
-        context |= {"draft": refused.data.get("text", ""), "errors": _sentences(refused)}
+    context |= {"draft": refused.data.get("text", ""), "errors": _sentences(refused)}
     if not request.htmx:
         page: Context = {"sidebar": sidebar.first_rows(request.user)}
         if shown is None:

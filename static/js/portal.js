@@ -55,12 +55,21 @@ document.addEventListener("submit", (e) => {
 });
 
 /* ---- Sending: what cannot be sent stays in the field ------------------------------------------------- */
+let sent = "";
 document.addEventListener("htmx:beforeRequest", (e) => {
   if (e.target.id !== "composer") return;
   $("[data-send-failed]", e.target).hidden = true;
   // A second Enter before the answer would be the same question again.
   if (e.target.dataset.sending) e.preventDefault();
   e.target.dataset.sending = "yes";
+  sent = $("#prompt").value;
+});
+// The portal has the question. What was typed since stays.
+document.addEventListener("asked", () => {
+  const box = $("#prompt");
+  box.value = box.value.startsWith(sent) ? box.value.slice(sent.length) : box.value;
+  if (box.value) box.dispatchEvent(new Event("input", { bubbles: true }));
+  box.focus();
 });
 document.addEventListener("htmx:afterRequest", (e) => {
   if (e.target.id !== "composer") return;

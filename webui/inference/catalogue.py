@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from webui.accounts.models import User
 from webui.inference.models import Host, InstalledModel
-from webui.ollama.names import same_model
+from webui.ollama.names import last_word, same_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ def _rank(offer: Offer) -> tuple[bool, bool, str]:
 
 def places_for(model: str) -> list[InstalledModel]:
     """Where the model is installed on hosts that take new questions, the best place first."""
-    found = InstalledModel.objects.filter(host__in=Host.objects.serving()).select_related("host")
+    serving = InstalledModel.objects.filter(host__enabled=True, host__draining=False).select_related("host")
+    # PostgreSQL finds the few rows worth comparing: to read hundreds of them costs each question milliseconds.
+    found = serving.filter(name__icontains=last_word(model))
     return sorted((row for row in found if same_model(row.name, model)), key=_preference)
 
 

@@ -18,3 +18,8 @@ def normal(name: str) -> str:
 def same_model(one: str, other: str) -> bool:
     """Whether two names mean one model; Ollama does not tell capitals apart."""
     return normal(one) == normal(other)
+
+
+def last_word(name: str) -> str:
+    """What every name of a model has in it: ``tiny`` of ``library/tiny:latest``."""
+    return normal(name).rpartition("/")[2].partition(":")[0]
