@@ -12,9 +12,10 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.utils import translation
 
-from chat import hub, live, session_watch
+from chat import hub, live
 from chat.models import Conversation
 from chat.viewer import TooSlow, Viewer
+from webui.accounts import session_watch
 from webui.accounts.models import User
 from webui.db import read_db
 from webui.text import compact

@@ -12,9 +12,10 @@ from django.conf import settings
 from django.db import ProgrammingError, connection, connections, transaction
 from django.test import Client
 
-from chat import consumers, hub, live, services, session_watch
+from chat import consumers, hub, live, services
 from chat.models import Conversation
 from tests.rivals import in_a_thread
+from webui.accounts import session_watch
 from webui.accounts.sessions import end_all_sessions
 from webui.asgi import application
 
