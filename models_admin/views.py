@@ -7,6 +7,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from models_admin.forms import HostForm
+from models_admin.jobs import listing
+from models_admin.jobs.forms import PullForm
 from webui.accounts.access import administrators_only
 from webui.http import Request
 from webui.inference import hosts
@@ -50,4 +52,11 @@ def models(request: Request) -> HttpResponse:
     """Every model on every host, as last seen."""
     administrators_only(request)
     found = InstalledModel.objects.select_related("host").order_by("name", "host__name")
-    return render(request, "models_admin/models.html", {"models": found, "hosts": Host.objects.order_by("name")})
+    context = {
+        "models": found,
+        "hosts": Host.objects.order_by("name"),
+        "pull": PullForm(),
+        "jobs": listing.shown(),
+        "place": "models",
+    }
+    return render(request, "models_admin/models.html", context)

@@ -14,7 +14,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from chat.models import Conversation
-from chat.routing import socket_urlpatterns
+from chat.routing import socket_urlpatterns as of_chat
+from models_admin.routing import socket_urlpatterns as of_admin
 from webui.accounts import setup
 from webui.accounts.models import User
 from webui.http import SECURITY_HEADERS
@@ -37,7 +38,13 @@ ADMINISTRATORS = {
     "models_admin:check_host",
     "models_admin:practice",
     "models_admin:models",
+    "models_admin:pull",
+    "models_admin:jobs",
+    "models_admin:job_cancel",
+    "models_admin:job_retry",
+    "models_admin:job_dismiss",
 }
+NUMBERED = {"accounts:person", "models_admin:job_cancel", "models_admin:job_retry", "models_admin:job_dismiss"}
 OWN_CONVERSATION = {
     "chat:conversation",
     "chat:ask",
@@ -56,6 +63,10 @@ POST_ONLY = {
     "accounts:password",
     "accounts:person",
     "models_admin:practice",
+    "models_admin:pull",
+    "models_admin:job_cancel",
+    "models_admin:job_retry",
+    "models_admin:job_dismiss",
     "chat:new_draft",
     "chat:start",
     "chat:ask",
@@ -77,7 +88,7 @@ POST_TOO = {
     "chat:title",
     "chat:edit",
 }
-SOCKETS = {"ws/"}
+SOCKETS = {"ws/", "ws/admin/"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 FOREIGN_ORIGINS = [
     "https://evil.example",
@@ -107,7 +118,7 @@ def address(name: str, conversation: Conversation, message: uuid.UUID | None = N
         return reverse(name, args=[conversation.pk])
     if name in OWN_MESSAGE:
         return reverse(name, args=[conversation.pk, message or conversation.head_id])
-    return reverse(name, args=[999_999]) if name == "accounts:person" else reverse(name)
+    return reverse(name, args=[999_999]) if name in NUMBERED else reverse(name)
 
 
 def call(client: Client, name: str, url: str, **options):
@@ -119,7 +130,7 @@ def test_every_page_is_classified():
 
 
 def test_every_socket_is_classified():
-    assert {str(pattern.pattern) for pattern in socket_urlpatterns} == SOCKETS
+    assert {str(pattern.pattern) for pattern in [*of_chat, *of_admin]} == SOCKETS
 
 
 @pytest.mark.parametrize("name", sorted(CLASSIFIED - PUBLIC - SETUP_ONLY))

@@ -9,10 +9,11 @@ from django.urls import re_path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webui.settings")
 pages = get_asgi_application()
 
-from chat.routing import socket_urlpatterns  # noqa: E402  needs a loaded Django
+from chat.routing import socket_urlpatterns as of_chat  # noqa: E402  needs a loaded Django
+from models_admin.routing import socket_urlpatterns as of_admin  # noqa: E402
 from webui.sockets import known_origin, refuse, signed_in  # noqa: E402
 
-sockets = URLRouter([*socket_urlpatterns, re_path("", refuse)])  # type: ignore[arg-type]  # an application, as Channels wants it
+sockets = URLRouter([*of_chat, *of_admin, re_path("", refuse)])  # type: ignore[arg-type]  # an application, as Channels wants it
 
 application = ProtocolTypeRouter(
     {

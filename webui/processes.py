@@ -1,30 +1,35 @@
-"""What runs beside the pages in every serving process: the runs' driver and the watch over the hosts."""
+"""What runs beside the pages in every serving process: the drivers of runs and jobs, the watch over the hosts."""
 
 import asyncio
 
 from chat.runs.driver import Driver
 from chat.runs.sweep import go_on, sweep
+from models_admin.jobs.driver import JobDriver
 from webui.inference.clients import close_clients
 from webui.inference.hosts import run_practice_host_if_chosen, watch_hosts
 
 _driver: Driver | None = None
+_jobs: JobDriver | None = None
 _stopping: asyncio.Event | None = None
 _watches: list[asyncio.Task[None]] = []
 
 
 async def start() -> None:
     """Begin the background work on the running loop."""
-    global _driver, _stopping  # noqa: PLW0603  one set per process
+    global _driver, _jobs, _stopping  # noqa: PLW0603  one set per process
     _stopping = asyncio.Event()
     _driver = Driver(sweep=sweep, go_on=go_on)
     _driver.open()
+    _jobs = JobDriver()
+    _jobs.open()
     for watch in (watch_hosts, run_practice_host_if_chosen):
         _watches.append(asyncio.create_task(watch(_stopping)))
 
 
 async def stop(grace_s: float) -> None:
     """End it: running answers may finish within ``grace_s`` seconds, the rest is handed over."""
-    if _driver and _stopping:
+    if _driver and _jobs and _stopping:
+        await _jobs.close()
         await _driver.close(grace_s)
         _stopping.set()
         await asyncio.gather(*_watches, return_exceptions=True)

@@ -65,6 +65,7 @@ function hear(told) {
   if (told.part) swap(told.part);
   if (told.m) settle(told);
   if (told.say) announce(told.say);
+  if (told.event) document.body.dispatchEvent(new Event(told.event));
   if (told.go) location.assign(told.go);
 }
 

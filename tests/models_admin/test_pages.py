@@ -1,20 +1,10 @@
 """The pages on which an administrator connects the first host."""
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connections
-from django.test import AsyncClient
 
 from webui.inference.models import Host, InstalledModel
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-async def roots(async_client, root) -> AsyncClient:
-    await async_client.aforce_login(root)
-    yield async_client
-    await sync_to_async(connections.close_all)()
 
 
 async def test_a_host_that_answers_is_kept_with_its_models(roots, practice):

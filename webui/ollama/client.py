@@ -37,6 +37,8 @@ from .types import (
 CONNECT_S, WRITE_S = 3.0, 10.0
 # A cold model sends no byte, not even headers, before its first token.
 FIRST_BYTE_S, IDLE_S = 310.0, 60.0
+# To check or convert what is as large as a disk takes a host minutes, in which it says nothing.
+WORK_S = 1800.0
 SHORT_ANSWER_S = 10.0
 NANO = 1_000_000  # Ollama counts nanoseconds
 ANSWER_LIMIT = 64 * 1024 * 1024
@@ -266,7 +268,7 @@ class OllamaClient:
             raise StreamCut("The answer ended without being done.")
 
     async def _progress(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[Progress, None]:
-        async with self._lines(path, body) as found:
+        async with self._lines(path, body, idle_s=WORK_S) as found:
             async for line in found:
                 yield Progress(
                     status=_text(line.get("status")),
@@ -279,9 +281,11 @@ class OllamaClient:
         raise StreamCut("The host ended without saying success.")
 
     @asynccontextmanager
-    async def _lines(self, path: str, body: Mapping[str, object]) -> AsyncIterator[AsyncIterator[Object]]:
+    async def _lines(
+        self, path: str, body: Mapping[str, object], *, idle_s: float | None = None
+    ) -> AsyncIterator[AsyncIterator[Object]]:
         """The objects of a streamed answer."""
-        async with self._open("POST", path, body, self._first_byte_s) as answer:
+        async with self._open("POST", path, body, self._first_byte_s, idle_s=idle_s) as answer:
             if "json" not in answer.headers.get("content-type", "json"):
                 raise UnexpectedAnswer(_start_of(await _bounded(answer, SHORT_ANSWER_S)))
             async with aclosing(objects(answer.aiter_raw())) as found:
@@ -289,10 +293,16 @@ class OllamaClient:
 
     @asynccontextmanager
     async def _open(
-        self, verb: str, path: str, body: Mapping[str, object] | None, first_byte_s: float
+        self,
+        verb: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        first_byte_s: float,
+        *,
+        idle_s: float | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """A response that is not an error. Leaving the block closes the connection unless it was read to its end."""
-        limits = {"connect": CONNECT_S, "write": WRITE_S, "head": first_byte_s, "read": self._idle_s}
+        limits = {"connect": CONNECT_S, "write": WRITE_S, "head": first_byte_s, "read": idle_s or self._idle_s}
         async with _wire_errors():
             request = self._http.build_request(verb, path, json=body, extensions={"timeout": limits})
             answer = await self._http.send(request, stream=True)

@@ -32,6 +32,10 @@ TROUBLES = {
         "digest mismatch, file must be downloaded again: want sha256:1111, got sha256:2222"
     ),
     "fault-pull-broken:latest": Trouble("max retries exceeded: unexpected EOF"),
+    "fault-pull-disk:latest": Trouble("write /models/blobs/sha256-1111-partial: no space left on device"),
+    "fault-pull-http:latest": Trouble(
+        "pull model manifest: http: server gave HTTP response to HTTPS client", at_once=True
+    ),
     "fault-pull-gate:latest": Trouble(),
 }
 

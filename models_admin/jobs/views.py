@@ -1,0 +1,85 @@
+"""What administrators do to jobs. Every act answers with the part of the page that it changes."""
+
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from models_admin.jobs import listing, services
+from models_admin.jobs.forms import PullForm
+from models_admin.models import Job
+from webui.accounts.access import administrators_only
+from webui.http import Request
+
+
+@require_POST
+def pull(request: Request) -> HttpResponseBase:
+    """Have a host fetch a model."""
+    administrators_only(request)
+    form = PullForm(request.POST)
+    if form.is_valid():
+        wish = form.cleaned_data
+        try:
+            services.start(
+                kind=Job.Kind.PULL,
+                host=wish["host"],
+                model=wish["model"],
+                insecure=wish["insecure"],
+                by=request.user,
+            )
+        except services.Busy as busy:
+            form.add_error("model", busy_sentence(busy))
+        else:
+            form = PullForm(initial={"host": wish["host"].pk})
+            if not request.htmx:
+                return redirect("models_admin:models")
+    return render(request, "models_admin/jobs/_pull.html", {"pull": form, "jobs": listing.shown()})
+
+
+@require_POST
+def cancel(request: Request, pk: int) -> HttpResponseBase:
+    """End a job; what was downloaded stays on the host."""
+    services.cancel(job=_job(request, pk), by=request.user)
+    return _jobs(request)
+
+
+@require_POST
+def retry(request: Request, pk: int) -> HttpResponseBase:
+    """Try a job that ended again."""
+    job = _job(request, pk)
+    if not job.live:
+        try:
+            services.retry(job=job, by=request.user)
+        except services.Busy:
+            return _jobs(request)  # which show what is in the way
+    return _jobs(request)
+
+
+@require_POST
+def dismiss(request: Request, pk: int) -> HttpResponseBase:
+    """Take a job that ended out of the list."""
+    services.dismiss(job=_job(request, pk))
+    return _jobs(request)
+
+
+@require_safe
+def history(request: Request) -> HttpResponse:
+    """Who had what done, and what became of it."""
+    administrators_only(request)
+    return render(request, "models_admin/jobs/history.html", {"jobs": listing.history(), "place": "models"})
+
+
+def busy_sentence(busy: services.Busy) -> str:
+    facts = {"model": busy.job.model, "host": busy.job.host.name, "who": busy.job.started_by.name}
+    return gettext("%(who)s has something else done with %(model)s on %(host)s. Wait for that, or cancel it.") % facts
+
+
+def _job(request: Request, pk: int) -> Job:
+    administrators_only(request)
+    return get_object_or_404(Job, pk=pk)
+
+
+def _jobs(request: Request) -> HttpResponseBase:
+    if not request.htmx:
+        return redirect("models_admin:models")
+    return render(request, "models_admin/jobs/_list.html", {"jobs": listing.shown()})

@@ -1,0 +1,142 @@
+"""What the open pages of administrators are told. Truth is in the rows: this looks at them, and says what differs.
+
+While anybody looks, one task of the process reads the jobs a few times a second and renders them once per
+language. Each socket then sends what its page does not show yet, so a slow page skips what passed meanwhile.
+To a page (JSON):
+
+``{"part": html}``      elements with ``hx-swap-oob`` for htmx; ``say`` is for screen readers
+``{"event": "models"}`` something in the table of models changed: it fetches itself again
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from models_admin.jobs import listing
+from models_admin.models import Job
+from webui.accounts.models import User
+from webui.db import DatabaseAway, read_db
+from webui.inference.models import Host, InstalledModel
+
+LOOK_S = 0.25
+CLOSE_SIGNED_OUT = 4401
+CLOSE_FORBIDDEN = 4403
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What there is to show in one language: the list, and of each running job the figures that move."""
+
+    shape: tuple[tuple[int, str], ...] = ()
+    jobs: str = ""
+    figures: dict[int, str] = field(default_factory=dict)
+    models: int = 0
+
+
+class Watcher:
+    """One open page: what it shows, and what it has to be told."""
+
+    def __init__(self, user: int, language: str) -> None:
+        self.user = user
+        self.language = language
+        self.allowed = True
+        self._seen: View | None = None
+        self._due = asyncio.Event()
+        self._view: View | None = None
+
+    def show(self, view: View) -> None:
+        self._view = view
+        self._due.set()
+
+    def forbid(self) -> None:
+        self.allowed = False
+        self._due.set()
+
+    async def next_message(self) -> dict[str, str]:
+        """Waits until there is something to tell. Empty when the person may not look any more."""
+        while self.allowed:
+            await self._due.wait()
+            self._due.clear()
+            if self.allowed and self._view and (message := _difference(self._seen, self._view)):
+                self._seen = self._view
+                return message
+            self._seen = self._view
+        return {}
+
+
+_watchers: set[Watcher] = set()
+_looking: asyncio.Task[None] | None = None
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Inside the block the watcher is shown what there is."""
+    global _looking  # noqa: PLW0603  one for the process
+    _watchers.add(watcher)
+    if _looking is None or _looking.done() or _looking.get_loop() is not asyncio.get_running_loop():
+        _looking = asyncio.create_task(_look())
+    try:
+        yield
+    finally:
+        _watchers.discard(watcher)
+
+
+async def _look() -> None:
+    while _watchers:
+        languages = {watcher.language for watcher in _watchers}
+        with suppress(*DatabaseAway):
+            views = await read_db(_views, languages)
+            allowed = await read_db(_administrators, {watcher.user for watcher in _watchers})
+            for watcher in tuple(_watchers):
+                if watcher.user not in allowed:
+                    watcher.forbid()
+                elif watcher.language in views:
+                    watcher.show(views[watcher.language])
+        await asyncio.sleep(LOOK_S)
+
+
+def _administrators(users: set[int]) -> set[int]:
+    return set(User.objects.filter(pk__in=users, is_admin=True, is_active=True).values_list("pk", flat=True))
+
+
+def _views(languages: set[str]) -> dict[str, View]:
+    jobs = list(listing.shown())
+    models = _stamp_of_models()
+    views = {}
+    for language in languages:
+        with translation.override(language):
+            views[language] = View(
+                shape=tuple((job.pk, job.state) for job in jobs),
+                jobs=render_to_string("models_admin/jobs/_list.html", {"jobs": jobs, "oob": True}),
+                figures={job.pk: _figures(job) for job in jobs if job.live},
+                models=models,
+            )
+    return views
+
+
+def _figures(job: Job) -> str:
+    return render_to_string("models_admin/jobs/_figures.html", {"job": job, "oob": True})
+
+
+def _stamp_of_models() -> int:
+    hosts = Host.objects.order_by("pk").values_list("pk", "name", "health", "enabled", "draining")
+    installed = InstalledModel.objects.order_by("pk").values_list("pk", "digest", "loaded")
+    return hash((tuple(hosts), tuple(installed)))
+
+
+def _difference(seen: View | None, now: View) -> dict[str, str]:
+    """What brings a page up to date; a page that was told nothing yet gets the whole list."""
+    message = {}
+    if seen is None or seen.shape != now.shape:
+        message["part"] = now.jobs
+    else:
+        changed = [html for job, html in now.figures.items() if seen.figures.get(job) != html]
+        if changed:
+            message["part"] = "".join(changed)
+    if seen and seen.models != now.models:
+        message["event"] = "models"
+    return message
