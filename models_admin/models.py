@@ -23,10 +23,10 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """A pull, push, copy, create or delete on a host. The server does it; pages only watch, and may come and go.
+    """What takes a host a while, such as a pull. The server does it; pages only watch, and may come and go.
 
     ``model_key`` is the shortest name that means the same model. ``source`` is the model a copy is made of, and
-    ``request`` what a new model is made from.
+    ``request`` what a new model is made from, or how long a loaded one is kept.
     """
 
     class Kind(models.TextChoices):
@@ -35,6 +35,8 @@ class Job(models.Model):
         COPY = "copy"
         CREATE = "create"
         DELETE = "delete"
+        LOAD = "load"
+        UNLOAD = "unload"
 
     class Phase(models.TextChoices):
         STARTING = "starting"
@@ -43,6 +45,8 @@ class Job(models.Model):
         CHECKING = "checking"
         MAKING = "making"
         WRITING = "writing"
+        LOADING = "loading"
+        UNLOADING = "unloading"
 
     kind = models.CharField(max_length=8, choices=Kind.choices)
     host = models.ForeignKey("inference.Host", on_delete=models.CASCADE, related_name="+")

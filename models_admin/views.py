@@ -7,13 +7,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from models_admin.forms import HostForm
-from models_admin.jobs import listing
-from models_admin.jobs.forms import PullForm
 from webui.accounts.access import administrators_only
 from webui.http import Request
 from webui.inference import hosts
 from webui.inference.check import check
-from webui.inference.models import Host, InstalledModel
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -45,18 +42,3 @@ def use_practice_host(request: Request) -> HttpResponseBase:
     host = hosts.register_practice_host()
     async_to_sync(hosts.wait_for_practice_host)(host)
     return redirect("chat:new")
-
-
-@require_safe
-def models(request: Request) -> HttpResponse:
-    """Every model on every host, as last seen."""
-    administrators_only(request)
-    found = InstalledModel.objects.select_related("host").order_by("name", "host__name")
-    context = {
-        "models": found,
-        "hosts": Host.objects.order_by("name"),
-        "pull": PullForm(),
-        "jobs": listing.shown(),
-        "place": "models",
-    }
-    return render(request, "models_admin/models.html", context)

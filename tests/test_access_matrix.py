@@ -20,6 +20,11 @@ from webui.accounts import setup
 from webui.accounts.models import User
 from webui.http import SECURITY_HEADERS
 
+# Pages about one model on one host.
+MODEL_ACTS = ["model_load", "model_pin", "model_unload", "model_push"]
+MODEL_FORMS = ["model_copy", "model_delete"]
+MODEL = ["model", "model_shown", "model_menu", *MODEL_ACTS, *MODEL_FORMS]
+
 PUBLIC = {"accounts:sign_in", "accounts:sign_out", "set_language", "healthz", "readyz"}
 SETUP_ONLY = {"accounts:setup"}
 SIGNED_IN = {
@@ -38,13 +43,20 @@ ADMINISTRATORS = {
     "models_admin:check_host",
     "models_admin:practice",
     "models_admin:models",
+    *(f"models_admin:{name}" for name in MODEL),
     "models_admin:pull",
     "models_admin:jobs",
     "models_admin:job_cancel",
     "models_admin:job_retry",
     "models_admin:job_dismiss",
 }
-NUMBERED = {"accounts:person", "models_admin:job_cancel", "models_admin:job_retry", "models_admin:job_dismiss"}
+NUMBERED = {
+    *(f"models_admin:{name}" for name in MODEL),
+    "accounts:person",
+    "models_admin:job_cancel",
+    "models_admin:job_retry",
+    "models_admin:job_dismiss",
+}
 OWN_CONVERSATION = {
     "chat:conversation",
     "chat:ask",
@@ -63,6 +75,7 @@ POST_ONLY = {
     "accounts:password",
     "accounts:person",
     "models_admin:practice",
+    *(f"models_admin:{name}" for name in MODEL_ACTS),
     "models_admin:pull",
     "models_admin:job_cancel",
     "models_admin:job_retry",
@@ -85,6 +98,7 @@ POST_TOO = {
     "accounts:settings",
     "accounts:people",
     "models_admin:setup_host",
+    *(f"models_admin:{name}" for name in MODEL_FORMS),
     "chat:title",
     "chat:edit",
 }

@@ -7,13 +7,16 @@ from django.apps import apps
 from django.db import models, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from chat import services
 from chat.models import Message, State
+from models_admin.models import Job
 from tests.conftest import PASSWORD
-from tests.test_access_matrix import POST_ONLY, POST_TOO, address
+from tests.test_access_matrix import ADMINISTRATORS, NUMBERED, POST_ONLY, POST_TOO, address
 from webui.accounts import setup
 from webui.accounts.models import User
+from webui.inference.models import Host, InstalledModel
 
 KEY = str(uuid.uuid4())
 QUESTION = {"text": "And then?", "model": "practice:latest", "think": "on", "client_key": KEY}
@@ -39,13 +42,24 @@ FORMS = {
     "chat:stop": {},
     "chat:title": {"title": "Other plans"},
     "chat:version": {},
+    "models_admin:job_cancel": {},
+    "models_admin:job_dismiss": {},
+    "models_admin:job_retry": {},
+    "models_admin:model_copy": {"name": "its-copy"},
+    "models_admin:model_delete": {"name": "qwen3:8b"},
+    "models_admin:model_load": {},
+    "models_admin:model_pin": {},
+    "models_admin:model_push": {},
+    "models_admin:model_unload": {},
+    "models_admin:pull": {"model": "qwen3:32b", "host": "4711", "insecure": "on"},
     "set_language": {"language": "zh-hans", "next": "/sign-in/"},
 }
 # Their one field is an address that is asked before anything is kept: tests/models_admin.
 ELSEWHERE = {"models_admin:setup_host", "models_admin:practice"}
 AT_THE_DOOR = {"accounts:setup", "accounts:sign_in", "set_language"}
 STORE_NOTHING = {"accounts:sign_in", "accounts:sign_out", "set_language", "chat:stop", "chat:version"}
-OURS = [model for model in apps.get_models() if model.__module__.split(".")[0] in {"chat", "webui"}]
+OURS = [model for model in apps.get_models() if model.__module__.split(".")[0] in {"chat", "models_admin", "webui"}]
+RUNNING, ENDED = 4711, 4712  # jobs; the host and its model are 4711, too
 
 
 def test_every_form_is_here():
@@ -57,6 +71,16 @@ def theirs(bob) -> Message:
     """A message of somebody else."""
     conversation = bob.conversations.create(title="Theirs")
     return conversation.messages.create(role="user", author=bob, text="Mine")
+
+
+@pytest.fixture(autouse=True)
+def work(root, host):
+    """A host with a model, a job that runs there and one that failed."""
+    Host.objects.filter(pk=host.pk).update(id=4711)
+    InstalledModel.objects.create(pk=4711, host_id=4711, name="qwen3:8b", seen_at=timezone.now())
+    job = {"kind": "pull", "host_id": 4711, "started_by": root}
+    Job.objects.create(pk=RUNNING, model="a", model_key="a:latest", **job)
+    Job.objects.create(pk=ENDED, model="b", model_key="b:latest", state="failed", ended_at=timezone.now(), **job)
 
 
 @pytest.fixture
@@ -79,7 +103,7 @@ def nothing_set_up(alice, root, answer, settings, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", sorted(FORMS.keys() - {"accounts:setup", "chat:restore"}))
 def test_a_form_takes_its_own_fields_and_no_others(name, alice, root, answer, theirs):
     """S07."""
-    person = None if name in AT_THE_DOOR else root if "people" in name or "person" in name else alice
+    person = None if name in AT_THE_DOOR else root if name in ADMINISTRATORS else alice
 
     assert_only_its_own_fields(name, person, answer, theirs)
 
@@ -123,6 +147,8 @@ def done(name: str, person: User | None, answer: Message, fields: dict, known: d
 def url_of(name: str, answer: Message) -> str:
     if name == "accounts:person":
         return reverse(name, args=[answer.conversation.owner_id])
+    if name in NUMBERED:
+        return reverse(name, args=[ENDED if name in {"models_admin:job_retry", "models_admin:job_dismiss"} else 4711])
     if name == "chat:edit":
         return reverse(name, args=[answer.conversation_id, answer.parent_id])
     return address(name, answer.conversation, answer.pk)

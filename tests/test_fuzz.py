@@ -55,6 +55,7 @@ FIELDS = {
     "chat:start": ["text", "model", "think", "client_key"],
     "chat:title": ["title"],
     "models_admin:check_host": ["url"],
+    "models_admin:models": ["q", "host", "sort"],
     "models_admin:pull": ["model", "host", "insecure"],
     "models_admin:setup_host": ["url"],
     "set_language": ["language", "next"],

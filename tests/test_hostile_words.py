@@ -28,7 +28,7 @@ OUT_OF_ANYWHERE = [
     "--></textarea></title></option></li><svg onload=alert(1)> %(name)s {}",
 ]
 # Where words may stand, and what differs between two requests; that they are there is part of the structure.
-MAY_DIFFER = {"value", "title", "aria-label", "data-model", "data-stamp", "hx-headers", "datetime"}
+MAY_DIFFER = {"value", "title", "placeholder", "aria-label", "data-model", "data-stamp", "hx-headers", "datetime"}
 DOOR = "/sign-in/"
 
 
@@ -251,11 +251,12 @@ def test_what_a_host_calls_its_models_stays_words(alices, roots, conversation, h
         short = said[:20]
         described = {"family": said, "parameter_size": short, "quantization": short, "digest": said}
         able = {"capabilities": ["completion", said], "context_length": 7, "loaded": True, "seen_at": timezone.now()}
-        InstalledModel.objects.all().delete()
-        InstalledModel.objects.create(host=host, name=said, **described, **able)
+        InstalledModel.objects.update_or_create(host=host, defaults={"name": said, **described, **able})
         change(host, name=said, version=said[:40], last_error=said)
         change(conversation, model=said)
         pages = [alices.get("/"), alices.get("/", {"model": said}), alices.get(url), roots.get("/models/")]
+        pk = InstalledModel.objects.get().pk
+        pages += [roots.get(f"/models/{pk}/{page}") for page in ("", "copy/", "delete/")]
         return [page.content.decode() for page in pages]
 
     assert_words_stay_words(shown)

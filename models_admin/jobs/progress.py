@@ -25,6 +25,8 @@ PHASES = {
     "quantizing": Phase.MAKING,
     "using": Phase.MAKING,
     "creating": Phase.MAKING,
+    "loading": Phase.LOADING,
+    "unloading": Phase.UNLOADING,
 }
 
 

@@ -18,8 +18,12 @@ async def steps(job: Job, client: OllamaClient) -> AsyncGenerator[Progress, None
             lines = client.create(job.model, job.request)
         case Job.Kind.COPY:
             lines = _copy(job, client)
-        case _:
+        case Job.Kind.DELETE:
             lines = _delete(job, client)
+        case Job.Kind.LOAD:
+            lines = _load(job, client)
+        case _:
+            lines = _unload(job, client)
     async with aclosing(lines):
         async for line in lines:
             yield line
@@ -38,3 +42,13 @@ async def _delete(job: Job, client: OllamaClient) -> AsyncGenerator[Progress, No
         await client.unload(job.model)
     with suppress(ModelNotFound):  # somebody was quicker, or we were, before a restart
         await client.delete(job.model)
+
+
+async def _load(job: Job, client: OllamaClient) -> AsyncGenerator[Progress, None]:
+    yield Progress("loading")
+    await client.load(job.model, keep_alive=job.request.get("keep_alive"))
+
+
+async def _unload(job: Job, client: OllamaClient) -> AsyncGenerator[Progress, None]:
+    yield Progress("unloading")
+    await client.unload(job.model)

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django import template
 from django.utils import timezone
+from django.utils.timesince import timesince
 from django.utils.translation import gettext
 
 register = template.Library()
@@ -30,3 +31,15 @@ def until(moment: datetime) -> str:
     if minutes < 2 * MINUTE:
         return gettext("%(min)s min") % {"min": minutes}
     return gettext("%(h)s h") % {"h": minutes // MINUTE}
+
+
+@register.filter
+def kilo(tokens: int) -> str:
+    """A context as people name it: 40K."""
+    return f"{tokens // 1024}K" if tokens >= 1024 else str(tokens or "")  # noqa: PLR2004  a K of tokens
+
+
+@register.filter
+def ago(moment: datetime) -> str:
+    """How long since then, in one unit."""
+    return timesince(moment, depth=1)

@@ -80,6 +80,7 @@ document.addEventListener("htmx:afterRequest", (e) => {
 });
 document.addEventListener("htmx:afterSettle", (e) => {
   mindAll();
+  tick();
   if (e.target.id === "dock") $("#prompt").focus();
   else $("[autofocus]", e.target)?.focus();
 });
@@ -300,8 +301,16 @@ document.addEventListener("htmx:afterRequest", (e) => {
 });
 document.addEventListener("click", (e) => {
   if (e.target.closest("[data-close]")) e.target.closest("dialog").close();
+  if (e.target.closest("[data-drawer-close]")) closeDrawer(e);
   if (e.target.closest("[data-shortcuts]")) showShortcuts();
 });
+const closeDrawer = (e) => {
+  e.preventDefault();
+  const drawer = $("#drawer");
+  drawer.replaceChildren();
+  drawer.className = "";
+  drawer.hidden = true;
+};
 const showShortcuts = () => {
   $("#account-menu")?.hidePopover();
   htmx.ajax("GET", document.body.dataset.shortcutsUrl, "#dialogs");

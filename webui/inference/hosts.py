@@ -4,19 +4,21 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from webui.db import DatabaseAway, read_db, run_db, take_turns
 from webui.inference.check import check
 from webui.inference.clients import client_of
 from webui.inference.models import Host, InstalledModel
 from webui.ollama import InstalledModel as Found
-from webui.ollama import ModelDetails, OllamaClient, OllamaError
+from webui.ollama import ModelDetails, OllamaClient, OllamaError, RunningModel
 from webui.practice import PracticeHost
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ async def refresh(host: Host, client: OllamaClient) -> None:
         return
     named = {model.name: model for model in models if 0 < len(model.name) <= NAME_LENGTH}.values()
     shown = await _details_of_new(named, client, await read_db(_known_digests, host))
-    loaded = {model.name for model in running}
+    loaded = _loaded(running, {model.name: model.digest for model in named})
     rows = [_row(host, model, loaded) for model in named]
     for row in rows:
         if details := shown.get(row.name):
@@ -168,7 +170,23 @@ def _known_digests(host: Host) -> set[tuple[str, str]]:
     return set(host.models.exclude(capabilities=[]).values_list("name", "digest"))
 
 
-def _row(host: Host, model: Found, loaded: set[str]) -> InstalledModel:
+def _loaded(running: Iterable[RunningModel], digests: dict[str, str]) -> dict[str, RunningModel]:
+    """What is in memory by name. After a model was made anew its old self is listed, too, until it leaves."""
+    own_digest_last = sorted(running, key=lambda model: model.digest == digests.get(model.name))
+    return {model.name: model for model in own_digest_last}
+
+
+def _moment(text: str) -> datetime | None:
+    """What a host says a time is, where it is one."""
+    try:
+        found = parse_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return found if found and found.tzinfo else None
+
+
+def _row(host: Host, model: Found, loaded: dict[str, RunningModel]) -> InstalledModel:
+    memory = loaded.get(model.name, RunningModel(""))
     return InstalledModel(
         host=host,
         name=model.name,
@@ -179,6 +197,11 @@ def _row(host: Host, model: Found, loaded: set[str]) -> InstalledModel:
         quantization=model.quantization[:WORD_LENGTH],
         capabilities=list(model.capabilities),
         loaded=model.name in loaded,
+        vram=memory.size_vram,
+        memory=memory.size,
+        context_used=min(memory.context_length, LONGEST_CONTEXT),
+        expires_at=_moment(memory.expires_at),
+        changed_at=_moment(model.modified_at),
         seen_at=timezone.now(),
     )
 
@@ -188,7 +211,8 @@ def _store(host: Host, version: str, rows: list[InstalledModel], shown: set[str]
     Host.objects.filter(pk=host.pk).update(
         health=Host.Health.WELL, version=version[:40], last_error="", checked_at=timezone.now()
     )
-    always = ["digest", "size", "family", "parameter_size", "quantization", "loaded", "seen_at"]
+    always = ["digest", "size", "family", "parameter_size", "quantization", "changed_at", "seen_at"]
+    always += ["loaded", "vram", "memory", "context_used", "expires_at"]
     detailed = [row for row in rows if row.name in shown]
     for some, fields in ((detailed, [*always, "capabilities", "context_length"]), (rows, always)):
         InstalledModel.objects.bulk_create(

@@ -55,6 +55,12 @@ class InstalledModel(models.Model):
     capabilities = models.JSONField(default=list)
     context_length = models.PositiveIntegerField(default=0)
     loaded = models.BooleanField(default=False)
+    # While it is loaded: bytes on the GPU and in all, the context in use, and when it leaves without questions.
+    vram = models.BigIntegerField(default=0)
+    memory = models.BigIntegerField(default=0)
+    context_used = models.PositiveIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField()
 
     class Meta:
