@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from chat.models import Conversation
 from webui.accounts.models import User
+from webui.inference.access import default_for
 from webui.inference.catalogue import Offer, offers_for
 from webui.ollama.names import same_model
 from webui.text import readable_size
@@ -42,13 +43,14 @@ class Picker:
 
 
 def picker_for(person: User, *, wanted: str = "", conversation: Conversation | None = None) -> Picker:
-    """What ``person`` may choose. Chosen: ``wanted``, else the conversation's model, else the last used."""
+    """What ``person`` may choose. Chosen: ``wanted``, else the conversation's model, the last used, the default."""
     choices = [_choice(offer) for offer in offers_for(person)]
+    wishes = [wanted, conversation.model if conversation else "", _last_used(person), default_for(person)]
     return Picker(
         loaded=[choice for choice in choices if choice.available and choice.loaded],
         cold=[choice for choice in choices if choice.available and not choice.loaded],
         away=[choice for choice in choices if not choice.available],
-        chosen=_chosen(choices, [wanted, conversation.model if conversation else "", _last_used(person)]),
+        chosen=_chosen(choices, wishes),
     )
 
 

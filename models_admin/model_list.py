@@ -9,7 +9,7 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from webui.inference.models import Host, InstalledModel, Usage
+from webui.inference.models import DefaultModel, Host, InstalledModel, ModelAccess, Usage
 from webui.ollama.names import normal
 
 USED_LATELY = timedelta(days=30)
@@ -23,7 +23,10 @@ LABELS = {
     "context": _("Context"),
     "memory": _("In memory"),
     "used": _("Last used"),
+    "access": _("Access"),
 }
+
+OPEN = (ModelAccess.Audience.EVERYONE, "")
 
 Key = tuple[str, str]  # host, model
 
@@ -34,6 +37,9 @@ class Row:
 
     model: InstalledModel
     last_used: datetime | None
+    audience: str = ModelAccess.Audience.EVERYONE
+    groups: str = ""  # the names of those it is for
+    default: bool = False
 
     @property
     def pinned(self) -> bool:
@@ -55,6 +61,7 @@ SORTS: dict[str, Callable[[Row], Any]] = {
     "size": lambda row: row.model.size,
     "context": lambda row: row.model.context_length,
     "memory": lambda row: row.model.memory if row.model.loaded else -1,
+    "access": lambda row: (row.audience, row.groups),
     "used": lambda row: row.last_used.timestamp() if row.last_used else 0,
 }
 
@@ -81,7 +88,7 @@ def columns(wish: Wish) -> list[tuple[str, object]]:
 
 def first_sort(key: str) -> str:
     """What is large or lately used comes first; names begin at A."""
-    return key if key in ("name", "family") else f"-{key}"
+    return key if key in ("name", "family", "access") else f"-{key}"
 
 
 def _other_way(sort: str) -> str:
@@ -94,9 +101,13 @@ def is_pinned(model: InstalledModel) -> bool:
 
 def rows(wish: Wish) -> list[Row]:
     """Names are compared as words that may stand anywhere in the name, the family or the host's name."""
-    used = _last_used()
+    used, access = _last_used(), _access()
+    defaults = set(DefaultModel.objects.values_list("key", flat=True))
     found = InstalledModel.objects.select_related("host").order_by("name", "host__name")
-    everything = [Row(model, used.get((model.host.name, normal(model.name)))) for model in found]
+    everything = []
+    for model in found:
+        key = normal(model.name)
+        everything.append(Row(model, used.get((model.host.name, key)), *access.get(key, OPEN), key in defaults))
     words = wish.words.lower().split()
     wanted = [row for row in everything if _is_wanted(row, words, wish.host)]
     return sorted(wanted, key=SORTS[wish.sort.removeprefix("-")], reverse=wish.sort.startswith("-"))
@@ -131,6 +142,12 @@ def _is_wanted(row: Row, words: list[str], host: str) -> bool:
     model = row.model
     text = f"{model.name} {model.family} {model.host.name} {' '.join(model.capabilities)}".lower()
     return (not host or model.host.name == host) and all(word in text for word in words)
+
+
+def _access() -> dict[str, tuple[str, str]]:
+    """The audience of each model that has one, and the names of its groups."""
+    found = ModelAccess.objects.prefetch_related("groups")
+    return {row.key: (row.audience, ", ".join(group.name for group in row.groups.all())) for row in found}
 
 
 def _last_used() -> dict[Key, datetime]:

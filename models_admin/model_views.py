@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from models_admin import model_list
+from models_admin import model_list, model_rules
 from models_admin.jobs import listing, services
 from models_admin.jobs.forms import ModelNameField, PullForm
 from models_admin.jobs.views import busy_sentence
@@ -43,7 +43,8 @@ def models(request: Request) -> HttpResponse:
 def model(request: Request, pk: int) -> HttpResponse:
     """One model in the drawer beside the table."""
     found = _model(request, pk)
-    context = {**_page(request), "model": found, "pinned": model_list.is_pinned(found)}
+    rules = {"rules": model_rules.form_of(found.name), **model_rules.choices()}
+    context = {**_page(request), **rules, "model": found, "pinned": model_list.is_pinned(found)}
     return render_page(
         request, "models_admin/models.html", context, part="drawer", part_template="models_admin/_drawer.html"
     )

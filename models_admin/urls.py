@@ -1,6 +1,6 @@
 from django.urls import path
 
-from models_admin import model_views, views
+from models_admin import model_rules, model_views, views
 from models_admin.jobs import views as jobs
 
 app_name = "models_admin"
@@ -18,6 +18,7 @@ urlpatterns = [
     path("models/<int:pk>/pin/", model_views.pin, name="model_pin"),
     path("models/<int:pk>/unload/", model_views.unload, name="model_unload"),
     path("models/<int:pk>/push/", model_views.push, name="model_push"),
+    path("models/<int:pk>/rules/", model_rules.rules, name="model_rules"),
     path("models/<int:pk>/copy/", model_views.copy, name="model_copy"),
     path("models/<int:pk>/delete/", model_views.delete, name="model_delete"),
     path("models/pull/", jobs.pull, name="pull"),

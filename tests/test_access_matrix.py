@@ -21,7 +21,7 @@ from webui.accounts.models import User
 from webui.http import SECURITY_HEADERS
 
 # Pages about one model on one host.
-MODEL_ACTS = ["model_load", "model_pin", "model_unload", "model_push"]
+MODEL_ACTS = ["model_load", "model_pin", "model_unload", "model_push", "model_rules"]
 MODEL_FORMS = ["model_copy", "model_delete"]
 MODEL = ["model", "model_shown", "model_menu", *MODEL_ACTS, *MODEL_FORMS]
 
@@ -39,6 +39,9 @@ SIGNED_IN = {
 ADMINISTRATORS = {
     "accounts:people",
     "accounts:person",
+    "accounts:groups",
+    "accounts:group",
+    "accounts:group_delete",
     "models_admin:setup_host",
     "models_admin:check_host",
     "models_admin:practice",
@@ -53,6 +56,8 @@ ADMINISTRATORS = {
 NUMBERED = {
     *(f"models_admin:{name}" for name in MODEL),
     "accounts:person",
+    "accounts:group",
+    "accounts:group_delete",
     "models_admin:job_cancel",
     "models_admin:job_retry",
     "models_admin:job_dismiss",
@@ -74,6 +79,7 @@ POST_ONLY = {
     "accounts:sign_out",
     "accounts:password",
     "accounts:person",
+    "accounts:group_delete",
     "models_admin:practice",
     *(f"models_admin:{name}" for name in MODEL_ACTS),
     "models_admin:pull",
@@ -97,6 +103,8 @@ POST_TOO = {
     "accounts:setup",
     "accounts:settings",
     "accounts:people",
+    "accounts:groups",
+    "accounts:group",
     "models_admin:setup_host",
     *(f"models_admin:{name}" for name in MODEL_FORMS),
     "chat:title",

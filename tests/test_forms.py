@@ -15,7 +15,7 @@ from models_admin.models import Job
 from tests.conftest import PASSWORD
 from tests.test_access_matrix import ADMINISTRATORS, NUMBERED, POST_ONLY, POST_TOO, address
 from webui.accounts import setup
-from webui.accounts.models import User
+from webui.accounts.models import Group, User
 from webui.inference.models import Host, InstalledModel
 
 KEY = str(uuid.uuid4())
@@ -23,6 +23,9 @@ QUESTION = {"text": "And then?", "model": "practice:latest", "think": "on", "cli
 ACCOUNT = {"name": "Dan", "username": "dan", "password": "another horse battery"}
 # Of every form, what makes it do something.
 FORMS = {
+    "accounts:group": {"name": "Tea", "about": "Drinkers", "members": []},
+    "accounts:group_delete": {},
+    "accounts:groups": {"name": "Coffee", "about": "Others", "members": []},
     "accounts:password": {"current": PASSWORD, "new": "another horse battery"},
     "accounts:people": ACCOUNT,
     "accounts:person": {"do": "password"},
@@ -51,6 +54,17 @@ FORMS = {
     "models_admin:model_pin": {},
     "models_admin:model_push": {},
     "models_admin:model_unload": {},
+    "models_admin:model_rules": {
+        "audience": "groups",
+        "groups": "4711",
+        "default_of_all": "on",
+        "default_of": "4711",
+        "num_ctx": "4096",
+        "num_gpu": "1",
+        "main_gpu": "0",
+        "keep_alive": "30m",
+        "options": "top_k 3",
+    },
     "models_admin:pull": {"model": "qwen3:32b", "host": "4711", "insecure": "on"},
     "set_language": {"language": "zh-hans", "next": "/sign-in/"},
 }
@@ -75,8 +89,9 @@ def theirs(bob) -> Message:
 
 @pytest.fixture(autouse=True)
 def work(root, host):
-    """A host with a model, a job that runs there and one that failed."""
+    """A group, a host with a model, a job that runs there and one that failed."""
     Host.objects.filter(pk=host.pk).update(id=4711)
+    Group.objects.create(pk=4711, name="Research")
     InstalledModel.objects.create(pk=4711, host_id=4711, name="qwen3:8b", seen_at=timezone.now())
     job = {"kind": "pull", "host_id": 4711, "started_by": root}
     Job.objects.create(pk=RUNNING, model="a", model_key="a:latest", **job)

@@ -39,6 +39,8 @@ PAGES = sorted(CLASSIFIED - {"models_admin:practice"})
 METHODS = [*["GET", "POST"] * 4, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
 FIELDS = {
     "accounts:password": ["current", "new"],
+    "accounts:group": ["name", "about", "members"],
+    "accounts:groups": ["name", "about", "members"],
     "accounts:people": ["name", "username", "password"],
     "accounts:person": ["do"],
     "accounts:settings": ["display_name", "language", "theme", "send_key"],
@@ -55,6 +57,9 @@ FIELDS = {
     "chat:start": ["text", "model", "think", "client_key"],
     "chat:title": ["title"],
     "models_admin:check_host": ["url"],
+    "models_admin:model_copy": ["name"],
+    "models_admin:model_delete": ["name"],
+    "models_admin:model_rules": ["audience", "groups", "num_ctx", "num_gpu", "keep_alive", "options"],
     "models_admin:models": ["q", "host", "sort"],
     "models_admin:pull": ["model", "host", "insecure"],
     "models_admin:setup_host": ["url"],

@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 from models_admin.models import Job
+from webui.db import read_db
+from webui.inference.policy import policy_of
 from webui.ollama import ModelNotFound, OllamaClient, Progress, RequestRefused
 
 
@@ -45,8 +47,11 @@ async def _delete(job: Job, client: OllamaClient) -> AsyncGenerator[Progress, No
 
 
 async def _load(job: Job, client: OllamaClient) -> AsyncGenerator[Progress, None]:
+    """As the next question would load it; for as long as the job says, or else the policy."""
     yield Progress("loading")
-    await client.load(job.model, keep_alive=job.request.get("keep_alive"))
+    policy = await read_db(policy_of, job.model)
+    keep_alive = job.request.get("keep_alive", policy.keep_alive)
+    await client.load(job.model, keep_alive=keep_alive, options=policy.load or None)
 
 
 async def _unload(job: Job, client: OllamaClient) -> AsyncGenerator[Progress, None]:

@@ -43,3 +43,9 @@ def kilo(tokens: int) -> str:
 def ago(moment: datetime) -> str:
     """How long since then, in one unit."""
     return timesince(moment, depth=1)
+
+
+@register.filter
+def among(value: object, chosen: object) -> bool:
+    """Whether something was chosen in a form, be it as it is stored or as it was sent."""
+    return isinstance(chosen, list) and str(value) in map(str, chosen)

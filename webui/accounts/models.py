@@ -64,3 +64,38 @@ class User(AbstractBaseUser):
     def name(self) -> str:
         """What other people see."""
         return self.display_name or self.username
+
+
+class Group(models.Model):
+    """People who have something in common: which models they may use, and which one they begin with."""
+
+    name = models.CharField(max_length=80)
+    about = models.CharField(max_length=200, blank=True)
+    members: "models.ManyToManyField[User, Membership]" = models.ManyToManyField(
+        User, through="Membership", related_name="member_of"
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("name"), name="one_group_per_name")]
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """Somebody in a group."""
+
+    class Role(models.TextChoices):
+        MEMBER = "member"
+        MANAGER = "manager"
+
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=8, choices=Role.choices, default=Role.MEMBER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="once_in_a_group", fields=["group", "user"])]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.group}"

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from webui.accounts import views
+from webui.accounts import groups, views
 
 app_name = "accounts"
 
@@ -13,4 +13,7 @@ urlpatterns = [
     path("settings/password/", views.change_password, name="password"),
     path("people/", views.people, name="people"),
     path("people/<int:pk>/", views.person, name="person"),
+    path("groups/", groups.groups, name="groups"),
+    path("groups/<int:pk>/", groups.group, name="group"),
+    path("groups/<int:pk>/delete/", groups.delete_group, name="group_delete"),
 ]

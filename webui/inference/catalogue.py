@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from webui.accounts.models import User
+from webui.inference.access import usable_by
 from webui.inference.models import Host, InstalledModel
 from webui.ollama.names import last_word, same_model
 
@@ -26,7 +27,8 @@ class Offer:
 def offers_for(user: User) -> list[Offer]:
     """Every model this person may talk with: those in memory first, then by name."""
     best: dict[str, InstalledModel] = {}
-    for installed in _chat_models():
+    may_use = usable_by(user)
+    for installed in filter(lambda row: may_use(row.name), _chat_models()):
         known = best.get(installed.name)
         if known is None or _preference(installed) < _preference(known):
             best[installed.name] = installed

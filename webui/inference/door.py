@@ -11,11 +11,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
+from webui.accounts.models import User
 from webui.db import read_db
 from webui.inference import prefill
+from webui.inference.access import may_use
 from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
 from webui.inference.models import Host, InstalledModel
+from webui.inference.policy import Policy, policy_of
 from webui.inference.turns import Place, Turns
 from webui.ollama import ChatChunk, HostBusy, OllamaClient, OllamaError
 from webui.ollama.names import same_model
@@ -30,6 +33,12 @@ class NoHost(OllamaError):
     """No host is set up, or none takes new questions."""
 
     kind = "unreachable"
+
+
+class NotForThem(OllamaError):
+    """The model is for others. Nobody learns that it is there."""
+
+    kind = "missing"
 
 
 class CannotContinue(Exception):
@@ -77,8 +86,9 @@ Event = Waiting | Started | Reading | ChatChunk
 async def stream(order: Order) -> AsyncGenerator[Event, None]:
     """Yield what happens from joining the line to the last chunk. Closing it aborts the request at the host.
 
-    Raises OllamaError, NoHost or CannotContinue.
+    Raises OllamaError, NoHost, NotForThem or CannotContinue.
     """
+    policy = await read_db(_admit, order)
     place = await _choose_place(order.model)
     reports: asyncio.Queue[Place | None] = asyncio.Queue()
     entered = time.monotonic()
@@ -88,13 +98,20 @@ async def stream(order: Order) -> AsyncGenerator[Event, None]:
             yield Waiting(report)
         queue_ms = (time.monotonic() - entered) * 1000
         yield Started(place.host.name, place.host.practice, not place.loaded, queue_ms)
-        async with aclosing(_ask(place, order)) as events:
+        async with aclosing(_ask(place, order, policy)) as events:
             async for event in events:
                 yield event
     finally:
         holding.cancel()
         with suppress(asyncio.CancelledError):
             await holding
+
+
+def _admit(order: Order) -> Policy:
+    """How the model is asked, if it may be asked at all. Raises NotForThem."""
+    if not may_use(User.objects.get(pk=order.person), order.model):
+        raise NotForThem(f"model '{order.model}' not found")
+    return policy_of(order.model)
 
 
 async def _hold_turn(place: "InstalledModel", person: int, reports: "asyncio.Queue[Place | None]") -> None:
@@ -118,14 +135,17 @@ async def _choose_place(model: str) -> InstalledModel:
     return InstalledModel(host=host, name=model)
 
 
-async def _ask(place: InstalledModel, order: Order) -> AsyncGenerator[Event, None]:
+async def _ask(place: InstalledModel, order: Order, policy: Policy) -> AsyncGenerator[Event, None]:
     client = client_of(place.host)
+    options = policy.options(order.options) or None
     messages, think = order.messages, _think(place, order)
     if order.continues:
-        messages, think = await _continuing(client, place, order)
+        messages, think = await _continuing(client, place, order, policy)
     deadline = time.monotonic() + BUSY_PATIENCE_S
     while True:
-        chunks = client.chat(model=order.model, messages=messages, think=think, options=order.options or None)
+        chunks = client.chat(
+            model=order.model, messages=messages, think=think, options=options, keep_alive=policy.keep_alive
+        )
         try:
             async with aclosing(_until_done(client, order.model, chunks)) as events:
                 async for event in events:
@@ -144,11 +164,11 @@ def _think(place: InstalledModel, order: Order) -> bool | None:
 
 
 async def _continuing(
-    client: OllamaClient, place: InstalledModel, order: Order
+    client: OllamaClient, place: InstalledModel, order: Order, policy: Policy
 ) -> tuple[Sequence[Mapping[str, object]], bool | None]:
     """Messages that make the model go on, and whether it may think again."""
     think = None if _think(place, order) is None else False
-    if await prefill.honoured(client, place):
+    if await prefill.honoured(client, place, policy):
         return order.messages, think
     if order.automatic:
         raise CannotContinue

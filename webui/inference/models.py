@@ -5,6 +5,8 @@ from typing import ClassVar, Self
 from django.conf import settings
 from django.db import models
 
+from webui.accounts.models import Group
+
 
 class HostQuerySet(models.QuerySet["Host"]):
     def serving(self) -> Self:
@@ -114,3 +116,48 @@ class Usage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model}: {self.output_tokens} tokens, {self.outcome}"
+
+
+class ModelAccess(models.Model):
+    """Who may use a model, on whatever host. Without a row everybody may. ``key`` is the shortest name."""
+
+    class Audience(models.TextChoices):
+        EVERYONE = "everyone"
+        GROUPS = "groups"
+        ADMINISTRATORS = "administrators"
+
+    key = models.CharField(max_length=400, unique=True)
+    audience = models.CharField(max_length=14, choices=Audience.choices, default=Audience.EVERYONE)
+    groups: "models.ManyToManyField[Group, models.Model]" = models.ManyToManyField(Group, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.audience}"
+
+
+class DefaultModel(models.Model):
+    """What somebody talks with who has not chosen yet: of a group, or (without one) of the portal."""
+
+    key = models.CharField(max_length=400)
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_default_per_group", fields=["group"], nulls_distinct=False),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group or 'everyone'}: {self.key}"
+
+
+class ModelPolicy(models.Model):
+    """How a model is asked, whoever asks: what only operators set, and what holds where nobody says otherwise."""
+
+    key = models.CharField(max_length=400, unique=True)
+    num_ctx = models.PositiveIntegerField(null=True)
+    num_gpu = models.IntegerField(null=True)
+    main_gpu = models.IntegerField(null=True)
+    keep_alive = models.CharField(max_length=20, blank=True)
+    options = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        return f"policy of {self.key}"

@@ -4,6 +4,7 @@ from contextlib import aclosing
 
 from webui.db import read_db, run_db
 from webui.inference.models import InstalledModel, Prefill
+from webui.inference.policy import Policy
 from webui.ollama import OllamaClient
 
 # For models that start over: asks in words, after the answer so far.
@@ -18,21 +19,22 @@ PROBE = [
 PROBE_TOKENS = 8
 
 
-async def honoured(client: OllamaClient, place: InstalledModel) -> bool:
+async def honoured(client: OllamaClient, place: InstalledModel, policy: Policy) -> bool:
     """What is known of the model, or else what a short probe shows. Raises OllamaError."""
     known = await read_db(Prefill.objects.filter(digest=place.digest).first) if place.digest else None
     if known:
         return known.honoured
-    goes_on = (await _probe(client, place.name)).lstrip().startswith("4")
+    goes_on = (await _probe(client, place.name, policy)).lstrip().startswith("4")
     if place.digest:
         await run_db(Prefill.objects.update_or_create, digest=place.digest, defaults={"honoured": goes_on})
     return goes_on
 
 
-async def _probe(client: OllamaClient, model: str) -> str:
+async def _probe(client: OllamaClient, model: str, policy: Policy) -> str:
     answer = ""
-    options = {"num_predict": PROBE_TOKENS, "temperature": 0}
-    async with aclosing(client.chat(model=model, messages=PROBE, options=options)) as chunks:
+    options = policy.options({"num_predict": PROBE_TOKENS, "temperature": 0})
+    asked = client.chat(model=model, messages=PROBE, options=options, keep_alive=policy.keep_alive)
+    async with aclosing(asked) as chunks:
         async for chunk in chunks:
             answer += chunk.text
     return answer

@@ -199,11 +199,12 @@ class OllamaClient:
         vectors = tuple(tuple(vector) for vector in answer.get("embeddings") or ())
         return Embeddings(vectors, _count(answer.get("prompt_eval_count")))
 
-    async def load(self, model: str, *, keep_alive: str | int | None = None) -> None:
-        """Bring a model into memory."""
-        await self._call(
-            "POST", "/api/generate", _given(model=model, keep_alive=keep_alive, stream=False), patient=True
-        )
+    async def load(
+        self, model: str, *, keep_alive: str | int | None = None, options: Mapping[str, object] | None = None
+    ) -> None:
+        """Bring a model into memory; a question with other options to load it with would load it anew."""
+        body = _given(model=model, keep_alive=keep_alive, options=options, stream=False)
+        await self._call("POST", "/api/generate", body, patient=True)
 
     async def unload(self, model: str) -> None:
         await self.load(model, keep_alive=0)

@@ -151,5 +151,5 @@ def test_the_page_needs_the_same_queries_however_many_jobs(client, root, host, c
         services.start(kind="pull", host=host, model=f"model-{number}", by=root)
     client.force_login(root)
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         client.get("/models/")
