@@ -2,6 +2,7 @@ from django.urls import path
 
 from models_admin import model_rules, model_views, views
 from models_admin.jobs import views as jobs
+from models_admin.modelfile import views as modelfile
 
 app_name = "models_admin"
 
@@ -11,6 +12,9 @@ urlpatterns = [
     path("setup/host/check/", views.check_host, name="check_host"),
     path("setup/host/practice/", views.use_practice_host, name="practice"),
     path("models/", model_views.models, name="models"),
+    path("models/new/", modelfile.new, name="modelfile"),
+    path("models/new/check/", modelfile.check, name="modelfile_check"),
+    path("models/<int:pk>/modelfile/", modelfile.edit, name="modelfile_edit"),
     path("models/<int:pk>/", model_views.model, name="model"),
     path("models/<int:pk>/shown/", model_views.shown, name="model_shown"),
     path("models/<int:pk>/menu/", model_views.menu, name="model_menu"),

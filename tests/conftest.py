@@ -97,14 +97,14 @@ async def practice_models(practice, transactional_db) -> Host:
     return await sync_to_async(install)(practice.url)
 
 
-def install(url: str) -> Host:
-    host = Host.objects.create(name="practice", base_url=url, practice=True, slots=4, health=Host.Health.WELL)
-    for name in ("practice:latest", "practice-markdown:latest", "practice-thinker:latest"):
+def install(url: str, name: str = "practice") -> Host:
+    host = Host.objects.create(name=name, base_url=url, practice=True, slots=4, health=Host.Health.WELL)
+    for model in ("practice:latest", "practice-markdown:latest", "practice-thinker:latest"):
         InstalledModel.objects.create(
             host=host,
-            name=name,
-            digest=f"sha256:{name}",
-            capabilities=["completion", *(["thinking"] if "thinker" in name else [])],
+            name=model,
+            digest=f"sha256:{model}",
+            capabilities=["completion", *(["thinking"] if "thinker" in model else [])],
             loaded=True,
             seen_at=timezone.now(),
         )

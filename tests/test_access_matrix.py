@@ -23,7 +23,7 @@ from webui.http import SECURITY_HEADERS
 # Pages about one model on one host.
 MODEL_ACTS = ["model_load", "model_pin", "model_unload", "model_push", "model_rules"]
 MODEL_FORMS = ["model_copy", "model_delete"]
-MODEL = ["model", "model_shown", "model_menu", *MODEL_ACTS, *MODEL_FORMS]
+MODEL = ["model", "model_shown", "model_menu", "modelfile_edit", *MODEL_ACTS, *MODEL_FORMS]
 
 PUBLIC = {"accounts:sign_in", "accounts:sign_out", "set_language", "healthz", "readyz"}
 SETUP_ONLY = {"accounts:setup"}
@@ -46,6 +46,8 @@ ADMINISTRATORS = {
     "models_admin:check_host",
     "models_admin:practice",
     "models_admin:models",
+    "models_admin:modelfile",
+    "models_admin:modelfile_check",
     *(f"models_admin:{name}" for name in MODEL),
     "models_admin:pull",
     "models_admin:jobs",
@@ -81,6 +83,7 @@ POST_ONLY = {
     "accounts:person",
     "accounts:group_delete",
     "models_admin:practice",
+    "models_admin:modelfile_check",
     *(f"models_admin:{name}" for name in MODEL_ACTS),
     "models_admin:pull",
     "models_admin:job_cancel",
@@ -106,6 +109,7 @@ POST_TOO = {
     "accounts:groups",
     "accounts:group",
     "models_admin:setup_host",
+    "models_admin:modelfile",
     *(f"models_admin:{name}" for name in MODEL_FORMS),
     "chat:title",
     "chat:edit",

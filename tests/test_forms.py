@@ -48,6 +48,16 @@ FORMS = {
     "models_admin:job_cancel": {},
     "models_admin:job_dismiss": {},
     "models_admin:job_retry": {},
+    "models_admin:modelfile": {
+        "name": "mine",
+        "host": "4711",
+        "text": "FROM qwen3:8b",
+        "private": "on",
+        "quantize": "",
+        "original": "",
+        "replaces": "",
+    },
+    "models_admin:modelfile_check": {"text": "FROM x", "host": "4711", "fix": ""},
     "models_admin:model_copy": {"name": "its-copy"},
     "models_admin:model_delete": {"name": "qwen3:8b"},
     "models_admin:model_load": {},
@@ -71,7 +81,14 @@ FORMS = {
 # Their one field is an address that is asked before anything is kept: tests/models_admin.
 ELSEWHERE = {"models_admin:setup_host", "models_admin:practice"}
 AT_THE_DOOR = {"accounts:setup", "accounts:sign_in", "set_language"}
-STORE_NOTHING = {"accounts:sign_in", "accounts:sign_out", "set_language", "chat:stop", "chat:version"}
+STORE_NOTHING = {
+    "models_admin:modelfile_check",
+    "accounts:sign_in",
+    "accounts:sign_out",
+    "set_language",
+    "chat:stop",
+    "chat:version",
+}
 OURS = [model for model in apps.get_models() if model.__module__.split(".")[0] in {"chat", "models_admin", "webui"}]
 RUNNING, ENDED = 4711, 4712  # jobs; the host and its model are 4711, too
 

@@ -60,6 +60,8 @@ FIELDS = {
     "models_admin:model_copy": ["name"],
     "models_admin:model_delete": ["name"],
     "models_admin:model_rules": ["audience", "groups", "num_ctx", "num_gpu", "keep_alive", "options"],
+    "models_admin:modelfile": ["name", "host", "text", "quantize", "private", "original", "replaces", "from"],
+    "models_admin:modelfile_check": ["text", "host", "fix", "original"],
     "models_admin:models": ["q", "host", "sort"],
     "models_admin:pull": ["model", "host", "insecure"],
     "models_admin:setup_host": ["url"],
