@@ -1,9 +1,7 @@
 """The page of all models on all hosts, and what administrators do to one of them."""
 
-import asyncio
 from contextlib import suppress
 
-from asgiref.sync import async_to_sync
 from django import forms
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -11,6 +9,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from models_admin import model_list, model_rules
+from models_admin.details import details_of
 from models_admin.jobs import listing, services
 from models_admin.jobs.forms import ModelNameField, PullForm
 from models_admin.jobs.views import busy_sentence
@@ -18,11 +17,10 @@ from models_admin.models import Job
 from webui.accounts.access import administrators_only
 from webui.http import Request, render_page
 from webui.inference.models import Host, InstalledModel
-from webui.ollama import ModelDetails, OllamaClient, OllamaError
+from webui.ollama import ModelDetails
 from webui.ollama.names import same_model
 
 FOR_EVER = -1  # Ollama's keep_alive
-DETAILS_S = 8.0
 TEXT_SHOWN = 20_000
 
 
@@ -54,7 +52,7 @@ def model(request: Request, pk: int) -> HttpResponse:
 def shown(request: Request, pk: int) -> HttpResponse:
     """What the host itself says of a model; the drawer asks for it by itself, so that no host delays a page."""
     found = _model(request, pk)
-    details = async_to_sync(_show)(found)
+    details = details_of(found)
     context = {"model": found, "shown": details and _parts_of(details)}
     return render(request, "models_admin/_shown.html", context)
 
@@ -155,15 +153,6 @@ def _parts_of(details: ModelDetails) -> list[dict[str, str]]:
         gettext("Licence"): details.license,
     }
     return [{"label": label, "text": text[:TEXT_SHOWN]} for label, text in texts.items()]
-
-
-async def _show(found: InstalledModel) -> ModelDetails | None:
-    host = found.host
-    try:
-        async with asyncio.timeout(DETAILS_S), OllamaClient(host.base_url, bearer=host.bearer or None) as client:
-            return await client.show(found.name)
-    except (OllamaError, TimeoutError):
-        return None
 
 
 def _do(request: Request, pk: int, kind: str, **wish: object) -> HttpResponseBase:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain, islice
 
 from webui.ollama import options
 from webui.ollama.modelfile import COMMANDS, ROLES, VERSION, Command, Modelfile, ModelfileError, parse
@@ -70,11 +71,13 @@ class Draft:
 def look(text: str, bases: Mapping[str, int]) -> Draft:
     """Read a text as far as it can be read. ``bases``: the host's models by shortest name, and their context."""
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    commands, problems = _read(plain.split("\n"), next(iter(bases), ""))
-    for command in commands:
-        problems += _of_command(command, plain.split("\n"), bases)
-    problems.sort(key=lambda problem: problem.line)
-    return Draft(plain, commands, problems[:MOST])
+    lines = plain.split("\n")
+    commands, problems = _read(lines, next(iter(bases), ""))
+    context = next((bases.get(normal(last.value), 0) for last in reversed(commands) if last.name == "from"), 0)
+    more = chain.from_iterable(_of_command(command, lines, bases, context) for command in commands)
+    # No more than are shown: each of them may hold the whole text, mended.
+    problems += islice(more, MOST - len(problems))
+    return Draft(plain, commands, sorted(problems, key=lambda problem: problem.line))
 
 
 def _read(lines: Lines, base: str) -> tuple[list[Command], list[Problem]]:
@@ -114,7 +117,7 @@ def _of_reading(error: ModelfileError, lines: Lines) -> Problem:
             return Problem(at, "unclosed", fixed=_closed(lines, at))
         return Problem(at, "incomplete", words[0] if words else "", fixed=_without(lines, at))
     word = words[0] if words else ""
-    close = get_close_matches(word.lower(), COMMANDS, n=1)
+    close = get_close_matches(word[:40].lower(), COMMANDS, n=1)
     if word.lower() in COMMANDS:
         return Problem(at, "incomplete", word, fixed=_without(lines, at))
     if close:
@@ -122,12 +125,12 @@ def _of_reading(error: ModelfileError, lines: Lines) -> Problem:
     return Problem(at, "command", word, fixed=_without(lines, at))
 
 
-def _of_command(command: Command, lines: Lines, bases: Mapping[str, int]) -> Iterator[Problem]:
+def _of_command(command: Command, lines: Lines, bases: Mapping[str, int], context: int) -> Iterator[Problem]:
     at = command.line
     if command.name == "from":
         yield from _of_base(command, bases)
     elif command.name == "parameter":
-        yield from _of_parameter(command, lines, _context(lines, bases))
+        yield from _of_parameter(command, lines, context)
     elif command.name in {"adapter", "draft"}:
         yield Problem(at, "file", command.name.upper(), fixed=_without(lines, at))
     elif command.name == "template":
@@ -162,7 +165,7 @@ def _of_parameter(command: Command, lines: Lines, context: int) -> Iterator[Prob
     elif key in GONE:
         yield Problem(at, "gone", key, fixed=_without(lines, at))
     elif key not in options.TYPES:
-        better = RENAMED.get(key) or next(iter(get_close_matches(key, options.TYPES, n=1)), "")
+        better = RENAMED.get(key) or next(iter(get_close_matches(key[:40], options.TYPES, n=1)), "")
         fixed = _replaced(lines, at, key, better) if better else _without(lines, at)
         yield Problem(at, "parameter", key, better, fixed)
     else:
@@ -183,12 +186,6 @@ def _of_value(command: Command, lines: Lines, context: int) -> Iterator[Problem]
         return
     if key == "num_ctx" and isinstance(typed, int) and context and typed > context:
         yield Problem(at, "context", str(typed), str(context), _replaced(lines, at, value, str(context)), level="warn")
-
-
-def _context(lines: Lines, bases: Mapping[str, int]) -> int:
-    """What the base was trained for; the last FROM counts."""
-    named = [line.split(None, 1)[1] for line in lines if re.match(r"(?i)\s*from\s+\S", line)]
-    return bases.get(normal(named[-1]), 0) if named else 0
 
 
 def _without(lines: Lines, at: int) -> str:

@@ -1,15 +1,14 @@
 """The editor of Modelfiles: a new model from an installed one, or an installed one changed."""
 
-import asyncio
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django import forms
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from models_admin.details import details_of
 from models_admin.jobs import services
 from models_admin.jobs.forms import ModelNameField
 from models_admin.jobs.views import busy_sentence
@@ -19,11 +18,10 @@ from models_admin.models import Job
 from webui.accounts.access import administrators_only
 from webui.http import Request
 from webui.inference.models import Host, InstalledModel, ModelAccess
-from webui.ollama import ModelDetails, OllamaClient, OllamaError
 from webui.ollama.names import normal, same_model
 
-LONGEST = 256 * 1024
-DETAILS_S = 8.0
+LONGEST = 128 * 1024
+LINES_NUMBERED, COMMANDS_SHOWN = 2000, 100
 BEGINNING = "FROM {base}\n\nSYSTEM You are a helpful assistant.\n"
 QUANTIZABLE = {"F16", "F32", "BF16"}
 QUANTIZATIONS = ["Q8_0", "Q4_K_M", "Q4_K_S"]
@@ -67,7 +65,7 @@ def edit(request: Request, pk: int) -> HttpResponseBase:
     """An installed model, as its host says it is made."""
     administrators_only(request)
     model = get_object_or_404(InstalledModel.objects.select_related("host"), pk=pk)
-    details = async_to_sync(_show)(model)
+    details = details_of(model)
     if details is None:
         return render(request, "models_admin/modelfile/away.html", {"model": model, "place": "models"})
     text = text_of(model.name, details)
@@ -126,10 +124,12 @@ def _context(form: ModelfileForm, text: str) -> dict[str, Any]:
     base = next((command.value for command in reversed(draft.commands) if command.name == "from"), "")
     found = next((model for model in models if same_model(model.name, base)), None)
     original = str(form["original"].value() or "")
+    lines = draft.text.count("\n") + 1
     return {
         "form": form,
         "draft": draft,
-        "lines": [(number, number in draft.bad_lines) for number in range(1, draft.text.count("\n") + 2)],
+        "lines": [(number, number in draft.bad_lines) for number in range(1, min(lines, LINES_NUMBERED) + 1)],
+        "commands": draft.commands[:COMMANDS_SHOWN],
         "base": found,
         "quantizations": QUANTIZATIONS if found and found.quantization in QUANTIZABLE else [],
         "difference": difference(original, draft.text) if original else [],
@@ -142,12 +142,3 @@ def _host(pk: object) -> Host | None:
 
 def _installed(host: Host, name: str) -> bool:
     return any(same_model(known, name) for known in host.models.values_list("name", flat=True))
-
-
-async def _show(model: InstalledModel) -> ModelDetails | None:
-    host = model.host
-    try:
-        async with asyncio.timeout(DETAILS_S), OllamaClient(host.base_url, bearer=host.bearer or None) as client:
-            return await client.show(model.name)
-    except (OllamaError, TimeoutError):
-        return None

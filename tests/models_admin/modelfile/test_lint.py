@@ -1,13 +1,14 @@
 """What the editor says of a Modelfile, and how it mends it."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin.modelfile.lint import look
+from models_admin.modelfile.lint import MOST, look
 from webui.ollama.modelfile import ModelfileError, parse
 
 BASES = {"qwen3:32b": 40_960, "tiny:latest": 2048}
@@ -123,6 +124,15 @@ def test_what_is_ready_can_be_sent(case):
         assert draft.modelfile().request()["from"]
     elif "error" in case:
         assert draft.problems
+
+
+def test_the_longest_text_is_looked_at_in_a_moment():
+    for line in ("PARAMETER max_tokens 1\n", "Hello\n", "FROM tiny\n", '"\n', "MESSAGE bot x\n", "a" * 1000 + "\n"):
+        began = time.perf_counter()
+        draft = look((line * 131_072)[:131_072], BASES)
+
+        assert time.perf_counter() - began < 3
+        assert len(draft.problems) <= MOST
 
 
 @given(st.text(st.sampled_from('FROMSYTEparmet "\n#/_0.9茶\0\r'), max_size=200))

@@ -1,0 +1,148 @@
+"""Administrators look after the models: the whole story, in two browsers and both languages, over a crash."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, Visit, data_directory, practice_process, state
+from tests.browser.test_pages import RULES
+from tests.faults.portal import PASSWORD, Portal
+
+
+@pytest.fixture
+def own_portal(chromium):
+    """A portal that may be killed, with an administrator alice and a host."""
+    with data_directory() as data, practice_process() as practice:
+        portal = Portal(data, practice)
+        portal.wait_until_ready()
+        yield portal
+        portal.terminate()
+
+
+def job(page: Page, model: str):
+    return page.locator("#jobs > .job", has=page.locator(f"b:text-is('{model}')"))
+
+
+def pull(page: Page, model: str) -> None:
+    page.fill("#pull-model", model)
+    page.press("#pull-model", "Enter")
+    expect(job(page, model)).to_be_visible()
+
+
+def second_administrator(page: Page) -> None:
+    page.goto("/people/")
+    page.fill("[name=username]", "bob")
+    page.fill("[name=password]", PASSWORD)
+    page.locator("main form.card button[type=submit]").click()
+    page.goto("/people/")
+    page.locator("tr", has_text="bob").locator("[popovertarget]").click()
+    page.locator("[popover]:popover-open [value=promote]").click()
+
+
+def second_host(page: Page, address: str) -> None:
+    page.goto("/setup/host/")
+    page.fill("#url", address)
+    expect(page.locator("#check")).to_contain_text("models installed")
+    page.get_by_role("button", name="Use this host").click()
+
+
+def after_ten_seconds(portal: Portal) -> None:
+    with portal.database() as database:
+        database.execute("update models_admin_job set lease_expires = now() where state = 'running'")
+
+
+def test_models_are_pulled_watched_made_asked_and_deleted_over_a_crash(chromium, own_portal):
+    """F01, F41, F42."""
+    alice, bob = Visit(chromium, own_portal.url), Visit(chromium, own_portal.url, locale="zh-CN")
+    page = alice.sign_in()
+    second_administrator(page)
+    with practice_process() as other:
+        second_host(page, other)
+        page.goto("/models/")
+        for model in ("fault-pull-gate", "practice-large", "fault-pull-broken"):
+            pull(page, model)
+        bobs = bob.sign_in("bob")
+        bobs.goto("/models/")
+        expect(job(bobs, "practice-large")).to_contain_text("发起人 alice")
+
+        own_portal.kill()
+        own_portal.start()
+        own_portal.wait_until_ready()
+        after_ten_seconds(own_portal)
+        for each, done in ((page, "Done"), (bobs, "完成")):
+            expect(job(each, "practice-large")).to_contain_text(done, timeout=30_000)
+        expect(job(page, "fault-pull-gate")).to_have_attribute("data-state", "running")
+        job(bobs, "fault-pull-gate").get_by_role("button").click()
+        expect(job(page, "fault-pull-gate")).to_contain_text("Cancelled by bob")
+        expect(job(page, "fault-pull-broken")).to_contain_text("could not reach the registry")
+        job(page, "fault-pull-broken").get_by_role("button", name="Retry").click()
+        expect(job(page, "fault-pull-broken")).to_have_attribute("data-state", "running")
+        expect(job(page, "fault-pull-broken")).to_have_attribute("data-state", "failed")
+
+        page.goto("/models/new/?from=practice-large:latest")
+        page.fill("#mn", "team/review")
+        page.fill("#mt", "FROM practice-large:latest\nPARAMETER max_tokens 50\nSYSTEM Kind.\n")
+        expect(page.locator("#mf-side")).to_contain_text("Ollama calls it num_predict")
+        page.get_by_role("button", name="Replace").click()
+        expect(page.locator("#mt")).to_have_value(
+            "FROM practice-large:latest\nPARAMETER num_predict 50\nSYSTEM Kind.\n"
+        )
+        page.get_by_role("button", name="Create model").click()
+        job(page, "team/review").get_by_role("link", name="Chat with it").click()
+        page.fill("#prompt", "Hello")
+        page.press("#prompt", "Enter")
+        state(page, "done")
+
+        page.goto("/models/?q=team/review")
+        page.locator("#models [aria-haspopup=menu]").click()
+        page.locator("#row-menu").get_by_text("Delete").click()
+        expect(page.locator("dialog")).to_contain_text("1 person in the last 30 days")
+        page.fill("#conf", "team/review:latest")
+        page.get_by_role("button", name="Delete model").click()
+        expect(page.locator("#models")).to_contain_text("No model is called like that")
+    for visit in (alice, bob):
+        visit.context.close()
+
+
+@pytest.mark.parametrize(("theme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark-phone"])
+def test_axe_finds_nothing_where_models_are_looked_after(chromium, portal, theme, size):
+    options = {"viewport": size, "color_scheme": theme, "bypass_csp": True, "reduced_motion": "reduce"}
+    visit = Visit(chromium, portal.url, **options)
+    page, found = visit.sign_in(), {}
+
+    def look(name: str) -> None:
+        violations = Axe().run(page, options=RULES).response["violations"]
+        if violations:
+            found[name] = [(v["id"], [n["html"][:160] for n in v["nodes"]][:3]) for v in violations]
+
+    page.goto("/groups/")
+    if not page.get_by_role("link", name="Research").count():
+        page.fill("#group-name", "Research")
+        page.get_by_role("button", name="Create group").click()
+        look("group")
+    for address in ("/groups/", "/jobs/", "/models/new/?from=/etc/passwd"):
+        page.goto(address)
+        look(address)
+    page.goto("/models/?q=practice:latest")
+    pull(page, "nobody-knows-it")
+    expect(job(page, "nobody-knows-it")).to_have_attribute("data-state", "failed")
+    look("a failure")
+    page.locator("#models [aria-haspopup=menu]").first.click()
+    expect(page.get_by_role("menuitem", name="Details")).to_be_focused()
+    look("menu")
+    for name in ("Duplicate as…", "Delete"):
+        page.get_by_role("menuitem", name=name).click()
+        page.wait_for_selector("dialog[open]")
+        look(name)
+        page.keyboard.press("Escape")
+        page.locator("#models [aria-haspopup=menu]").first.click()
+        expect(page.get_by_role("menuitem", name="Details")).to_be_focused()
+    page.get_by_role("menuitem", name="Details").click()
+    expect(page.locator("#drawer")).to_contain_text("Template")
+    page.locator("#rules summary").click()
+    look("drawer")
+    page.locator("[data-drawer-close]").click()
+    expect(page.locator("#drawer")).to_be_hidden()
+    visit.context.close()
+
+    assert found == {}
