@@ -4,7 +4,7 @@ While anybody looks, one task of the process reads the jobs a few times a second
 language. Each socket then sends what its page does not show yet, so a slow page skips what passed meanwhile.
 To a page (JSON):
 
-``{"part": html}``      elements with ``hx-swap-oob`` for htmx; ``say`` is for screen readers
+``{"part": html}``      elements with ``hx-swap-oob`` for htmx; ``say`` is for screen readers, ``running`` counts jobs
 ``{"event": "models"}`` something in the table of models changed: it fetches itself again
 """
 
@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext
 
 from models_admin.jobs import listing
-from models_admin.models import Job
+from models_admin.models import Job, State
 from webui.accounts.models import User
 from webui.db import DatabaseAway, read_db
 from webui.inference.models import Host, InstalledModel
@@ -34,6 +35,7 @@ class View:
     shape: tuple[tuple[int, str], ...] = ()
     jobs: str = ""
     figures: dict[int, str] = field(default_factory=dict)
+    endings: dict[int, str] = field(default_factory=dict)
     models: int = 0
 
 
@@ -56,7 +58,7 @@ class Watcher:
         self.allowed = False
         self._due.set()
 
-    async def next_message(self) -> dict[str, str]:
+    async def next_message(self) -> dict[str, object]:
         """Waits until there is something to tell. Empty when the person may not look any more."""
         while self.allowed:
             await self._due.wait()
@@ -113,6 +115,7 @@ def _views(languages: set[str]) -> dict[str, View]:
                 shape=tuple((job.pk, job.state) for job in jobs),
                 jobs=render_to_string("models_admin/jobs/_list.html", {"jobs": jobs, "oob": True}),
                 figures={job.pk: _figures(job) for job in jobs if job.live},
+                endings={job.pk: _ending(job) for job in jobs if not job.live},
                 models=models,
             )
     return views
@@ -122,17 +125,29 @@ def _figures(job: Job) -> str:
     return render_to_string("models_admin/jobs/_figures.html", {"job": job, "oob": True})
 
 
+def _ending(job: Job) -> str:
+    """One short sentence for people who listen."""
+    said = {
+        State.DONE: gettext("%(model)s is done"),
+        State.FAILED: gettext("%(model)s failed"),
+        State.CANCELLED: gettext("%(model)s was cancelled"),
+    }
+    return said[State(job.state)] % {"model": job.model}
+
+
 def _stamp_of_models() -> int:
     hosts = Host.objects.order_by("pk").values_list("pk", "name", "health", "enabled", "draining")
     installed = InstalledModel.objects.order_by("pk").values_list("pk", "digest", "loaded")
     return hash((tuple(hosts), tuple(installed)))
 
 
-def _difference(seen: View | None, now: View) -> dict[str, str]:
+def _difference(seen: View | None, now: View) -> dict[str, object]:
     """What brings a page up to date; a page that was told nothing yet gets the whole list."""
-    message = {}
+    message: dict[str, object] = {}
     if seen is None or seen.shape != now.shape:
-        message["part"] = now.jobs
+        message |= {"part": now.jobs, "running": len(now.figures)}
+        ended = [said for job, said in now.endings.items() if seen and job in seen.figures]
+        message |= {"say": ". ".join(ended)} if ended else {}
     else:
         changed = [html for job, html in now.figures.items() if seen.figures.get(job) != html]
         if changed:

@@ -65,8 +65,14 @@ function hear(told) {
   if (told.part) swap(told.part);
   if (told.m) settle(told);
   if (told.say) announce(told.say);
+  if ("running" in told) count(told.running);
   if (told.event) document.body.dispatchEvent(new Event(told.event));
   if (told.go) location.assign(told.go);
+}
+
+/** How many jobs run, for somebody who looks at another tab. */
+function count(running) {
+  document.title = (running ? `(${running}↓) ` : "") + document.title.replace(/^\(\d+↓\) /, "");
 }
 
 function grow(told) {

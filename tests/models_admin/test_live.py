@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.db import connections
 from django.test import AsyncClient
+from django.utils import timezone
 
 from models_admin import live
 from models_admin.models import Job
@@ -34,13 +35,13 @@ class Watched:
         self.page = page
         self.socket = socket
         self.arrivals: list[float] = []
-        self.events: list[str] = []
+        self.told: list[dict] = []
 
     async def hear(self) -> None:
         message = await self.socket.receive_from(timeout=5)
         self.arrivals.append(asyncio.get_running_loop().time())
         self.page.take(message)
-        self.events.append(json.loads(message).get("event", ""))
+        self.told.append(json.loads(message))
 
     async def hear_everything(self) -> None:
         while True:
@@ -130,6 +131,21 @@ async def test_a_page_is_told_in_its_language(start, root, watching):
         assert "started by" not in page.page.text("jobs")
 
 
+async def test_an_ending_is_said_once_and_the_running_are_counted(start, root, watching):
+    await start("qwen3:8b")
+    async with watching(root) as page:
+        await Job.objects.aupdate(state="failed", error="registry", ended_at=timezone.now())
+        await page.hear()
+        await Job.objects.aupdate(dismissed_at=timezone.now())
+        await page.hear()
+
+        assert [(told.get("running"), told.get("say")) for told in page.told] == [
+            (1, None),
+            (0, "qwen3:8b failed"),
+            (0, None),
+        ]
+
+
 async def test_nothing_is_told_when_nothing_changed(start, root, watching):
     await start("qwen3:8b")
     async with watching(root) as page:
@@ -141,7 +157,7 @@ async def test_a_page_hears_that_the_models_changed(practice_models, root, watch
         await InstalledModel.objects.filter(name="practice:latest").aupdate(loaded=False)
         await page.hear()
 
-        assert page.events[-1] == "models"
+        assert page.told[-1]["event"] == "models"
 
 
 async def test_members_get_no_socket(alice, caplog):

@@ -76,11 +76,12 @@ async def test_a_host_that_answers_at_once_with_an_error_is_heard():
         await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        async with OllamaClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
-            with pytest.raises(OllamaError) as raised:
-                async for _ in client.pull("nobody-knows-it"):
-                    pass
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, OllamaClient(address) as client:
+        with pytest.raises(OllamaError) as raised:
+            async for _ in client.pull("nobody-knows-it"):
+                pass
 
     assert trouble_of(raised.value) == "unknown"
 
