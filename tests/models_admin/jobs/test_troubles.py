@@ -70,11 +70,14 @@ async def test_a_host_that_answers_at_once_with_an_error_is_heard():
     said = b'{"error":"pull model manifest: file does not exist"}'
     head = b"HTTP/1.1 500 No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said)
 
+    served = asyncio.Event()
+
     async def serve(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
+        await reader.readuntil(b"}")
         writer.write(head + said)
-        await reader.read()
         writer.close()
+        await writer.wait_closed()
+        served.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -82,6 +85,7 @@ async def test_a_host_that_answers_at_once_with_an_error_is_heard():
         with pytest.raises(OllamaError) as raised:
             async for _ in client.pull("nobody-knows-it"):
                 pass
+        await served.wait()
 
     assert trouble_of(raised.value) == "unknown"
 
