@@ -47,6 +47,7 @@ class JobDriver:
         self.owner = uuid4()
         self.loop = asyncio.get_running_loop()
         self._doing: dict[int, Doing] = {}
+        self._burying: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
         self._renewed_at = 0.0
 
@@ -67,6 +68,7 @@ class JobDriver:
         for doing in list(self._doing.values()):
             doing.end(None)
         await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*self._burying, return_exceptions=True)
         self._recording.cancel()
         await asyncio.gather(self._recording, return_exceptions=True)
 
@@ -90,12 +92,16 @@ class JobDriver:
         doing = Doing(job, self.owner)
         self._doing[job.pk] = doing
         doing.task = _task(doing.run())
-        doing.task.add_done_callback(lambda done: self._ended(job, done))
+        doing.task.add_done_callback(lambda done: self._ended(job, doing, done))
 
-    def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
+    def _ended(self, job: Job, doing: "Doing", task: asyncio.Task[None]) -> None:
         del self._doing[job.pk]
         if not task.cancelled() and task.exception():
             log.error("job %s died", job.pk, exc_info=task.exception())
+            # An error of ours, that would come again and again with whoever claims the job.
+            burying = _task(doing.give_up())
+            self._burying.add(burying)
+            burying.add_done_callback(self._burying.discard)
 
     async def _record(self) -> None:
         """Store figures that changed, a few times a second however fast the hosts report; and renew the leases."""
@@ -176,6 +182,10 @@ class Doing:
             with suppress(*DatabaseAway):
                 await hosts.refresh(job.host, client)
         await self._store(ends_as, error, detail)
+
+    async def give_up(self) -> None:
+        """It failed in a way that nobody thought of."""
+        await self._store(State.FAILED, "internal", "")
 
     async def _store(self, ends_as: State | None, error: str, detail: str) -> None:
         """However long the database is away; nobody else may claim the job meanwhile."""

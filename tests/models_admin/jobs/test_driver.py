@@ -155,6 +155,18 @@ async def test_a_job_that_another_process_took_is_let_go(jobs_driver, practice, 
     assert (row.state, row.owner) == ("running", other)
 
 
+async def test_an_error_of_ours_ends_the_job_instead_of_coming_again(
+    practice_models, root, jobs_driver, until_over, caplog
+):
+    job = await Job.objects.acreate(
+        kind="create", host=practice_models, model="x", model_key="x:latest", started_by=root, request=["no object"]
+    )
+    row = await until_over(job)
+
+    assert (row.state, row.error) == ("failed", "internal")
+    assert f"job {job.pk} died" in caplog.text
+
+
 async def test_two_who_ask_for_the_same_share_one_job(jobs_driver, practice, start, until, mara):
     """F42."""
     first = await half_way(until, await start("fault-pull-gate"))
