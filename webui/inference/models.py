@@ -58,9 +58,9 @@ class InstalledModel(models.Model):
     context_length = models.PositiveIntegerField(default=0)
     loaded = models.BooleanField(default=False)
     # While it is loaded: bytes on the GPU and in all, the context in use, and when it leaves without questions.
-    vram = models.BigIntegerField(default=0)
-    memory = models.BigIntegerField(default=0)
-    context_used = models.PositiveIntegerField(default=0)
+    vram = models.BigIntegerField(default=0, db_default=0)
+    memory = models.BigIntegerField(default=0, db_default=0)
+    context_used = models.PositiveIntegerField(default=0, db_default=0)
     expires_at = models.DateTimeField(null=True)
     changed_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField()
