@@ -106,6 +106,15 @@ def test_models_are_pulled_watched_made_asked_and_deleted_over_a_crash(chromium,
         visit.context.close()
 
 
+def test_a_modelfile_is_checked_while_it_is_typed_before_it_has_a_name_and_after_it_was_mended(page):
+    page.goto("/models/new/?from=practice:latest")
+    for _ in range(2):
+        page.fill("#mt", "FROM practice:latest\nPARAMETER max_tokens 50")
+        page.get_by_role("button", name="Replace").click()
+        expect(page.locator("#mt")).to_have_value("FROM practice:latest\nPARAMETER num_predict 50")
+        expect(page.locator("#mf-side")).to_contain_text("Nothing to fix")
+
+
 @pytest.mark.parametrize(("theme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark-phone"])
 def test_axe_finds_nothing_where_models_are_looked_after(chromium, portal, theme, size):
     options = {"viewport": size, "color_scheme": theme, "bypass_csp": True, "reduced_motion": "reduce"}
