@@ -4,6 +4,7 @@ Parts are rendered once per language, never per viewer, with the same templates 
 page plus what it was told equals a fresh page. To a page (JSON):
 
 ``{"part": html}``                    elements with ``hx-swap-oob`` for htmx; ``say`` is for screen readers
+``{"added": message, "part": html}``  new turns that end with this answer, for a page that does not show it yet
 ``{"m": message, "state", "part"}``   an answer entered another phase or ended
 ``{"r": run, "t": track, "n": [from, to], "k": keep, "h": html, "z": frozen}``
                                       a live answer grew: of the open region's HTML keep the first ``k``
@@ -16,21 +17,20 @@ From a page: ``{"watch": conversation or null, "lang", "seen": version, "list": 
 ``{"resync": run}``. Nothing is written over the socket.
 """
 
-from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from uuid import UUID
 
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import translation
 from django.utils.translation import gettext, ngettext
 
 from chat import hub, sidebar
-from chat.models import Conversation, Message, State
+from chat.models import Conversation, Message, Run, State
 from chat.runs.growing import Phase
-from chat.thread import Turn, last_turns, thread_of, turn_of
+from chat.teller import tell_now, tell_soon
+from chat.thread import Turn, new_turns, thread_of, turn_of
 from webui.accounts.models import User
-from webui.text import compact
 
 CLOSE_SIGNED_OUT = 4401
 CLOSE_FORBIDDEN = 4403
@@ -39,39 +39,43 @@ CLOSE_TOO_SLOW = 4008
 CLOSE_RESTART = 4012
 
 
-def turns_added(conversation: UUID, count: int) -> None:
-    """New turns at the end of the branch that is shown."""
-    _tell(hub.conversation_topic(conversation), partial(_added_message, conversation, count))
+def turns_added(question: Message, run: Run) -> None:
+    """A question and its answer at the end of the branch that is shown. At once: the answer's text comes after it."""
+    tell_now(hub.conversation_topic(run.conversation_id), partial(_added_message, question, run))
 
 
 def thread_changed(conversation: UUID) -> None:
-    """Another branch is shown, or turns were replaced."""
-    _tell(hub.conversation_topic(conversation), partial(thread_message, conversation))
+    """Another branch is shown, or turns were replaced. At once, as above."""
+    tell_now(hub.conversation_topic(conversation), partial(thread_message, conversation))
 
 
 def answer_changed(conversation: UUID, message: UUID) -> None:
-    """An answer entered another phase, or ended."""
-    _tell(hub.conversation_topic(conversation), partial(answer_message, message))
+    """Somebody stopped an answer, or lets it go on. At once, as above."""
+    tell_now(hub.conversation_topic(conversation), partial(answer_message, message))
+
+
+def answer_progressed(conversation: UUID, message: UUID) -> Future[None] | None:
+    """An answer entered another phase, or ended. The future is done when the pages were told."""
+    return tell_soon(hub.conversation_topic(conversation), partial(answer_message, message))
 
 
 def titled(conversation: UUID) -> None:
-    _tell(hub.conversation_topic(conversation), partial(_title_message, conversation))
+    tell_soon(hub.conversation_topic(conversation), partial(_title_message, conversation))
 
 
 def gone(conversation: UUID) -> None:
     """The conversation was deleted; pages that show it leave."""
-    _tell(hub.conversation_topic(conversation), lambda: {"go": after_deleting(conversation)})
+    tell_soon(hub.conversation_topic(conversation), partial(_gone_message, conversation))
 
 
 def list_changed(person: int) -> None:
     """The person's list of conversations reads differently."""
-    _tell(hub.person_topic(person), partial(_list_message_of, person))
+    tell_soon(hub.person_topic(person), partial(_list_message_of, person))
 
 
-def _added_message(conversation: UUID, count: int) -> dict[str, object]:
-    shown = Conversation.objects.get(pk=conversation)
-    context = {"turns": last_turns(shown, count), "conversation": shown, "answering": True}
-    return {"part": render_to_string("chat/live/turns_added.html", context)}
+def _added_message(question: Message, run: Run) -> dict[str, object]:
+    context = {"turns": new_turns(question, run), "conversation": run.conversation, "answering": True}
+    return {"added": str(run.answer_id), "part": render_to_string("chat/live/turns_added.html", context)}
 
 
 def thread_message(conversation: UUID) -> dict[str, object]:
@@ -91,7 +95,8 @@ def answer_message(message: UUID) -> dict[str, object]:
     """The parts of an answer that depend on its state; its text comes in frames."""
     answer = Message.objects.select_related("conversation", "author").get(pk=message)
     turn = turn_of(answer)
-    context = {"turn": turn, "conversation": answer.conversation, "answering": turn.live}
+    answering = turn.live or answer.conversation.runs.live().exists()
+    context = {"turn": turn, "conversation": answer.conversation, "answering": answering}
     return {
         "m": str(message),
         "state": turn.state,
@@ -106,6 +111,10 @@ def answer_message(message: UUID) -> dict[str, object]:
 def _title_message(conversation: UUID) -> dict[str, object]:
     shown = Conversation.objects.get(pk=conversation)
     return {"part": render_to_string("chat/live/title.html", {"conversation": shown})}
+
+
+def _gone_message(conversation: UUID) -> dict[str, object]:
+    return {"go": after_deleting(conversation)}
 
 
 def after_deleting(conversation: UUID) -> str:
@@ -137,15 +146,6 @@ def _list_message_of(person: int) -> dict[str, object]:
 
 def _list_message(rows: sidebar.Sidebar) -> dict[str, object]:
     return {"part": render_to_string("chat/live/sidebar.html", {"sidebar": rows})}
-
-
-def _tell(topic: hub.Topic, render: Callable[[], dict[str, object]]) -> None:
-    """Render once in each language somebody looks in: nothing is even read when nobody does."""
-    messages = {}
-    for language in hub.languages(topic):
-        with translation.override(language):
-            messages[language] = compact(render())
-    hub.tell(topic, messages)
 
 
 def _said_of(turn: Turn) -> str:

@@ -68,12 +68,12 @@ def ask(
 def _ask_and_show(
     *, conversation: Conversation, author: User, text: str, model: str, think: bool | None, client_key: UUID
 ) -> Message:
-    question = _ask(
+    question, run = _ask(
         conversation=conversation, author=author, text=text, model=model, think=think, client_key=client_key
     )
     Draft.objects.filter(user=author, conversation=conversation).delete()
     _tell(
-        partial(live.turns_added, conversation.pk, 2),
+        partial(live.turns_added, question, run),
         driver.wake,
         partial(live.list_changed, conversation.owner_id),
     )
@@ -86,7 +86,7 @@ def edit(*, question: Message, author: User, text: str, model: str, client_key: 
     conversation = question.conversation
     if earlier := conversation.messages.filter(client_key=client_key).first():
         return earlier
-    version = _ask(
+    version, _ = _ask(
         conversation=conversation,
         author=author,
         text=text,
@@ -112,9 +112,9 @@ def answer_again(*, answer: Message, asker: User, model: str = "") -> Message:
         model=model,
         think=_thinking_choice(conversation),
     )
-    _touch(conversation, head=another)
+    _touch(conversation, head=another.answer)
     _tell(partial(live.thread_changed, conversation.pk), driver.wake)
-    return another
+    return another.answer
 
 
 @transaction.atomic
@@ -197,7 +197,7 @@ def _ask(
     client_key: UUID,
     parent: Message | None = None,
     beside: bool = False,
-) -> Message:
+) -> tuple[Message, Run]:
     question = conversation.messages.create(
         role=Message.Role.USER,
         author=author,
@@ -205,19 +205,18 @@ def _ask(
         client_key=client_key,
         parent=parent if beside else conversation.head,
     )
-    answer = _queue_answer(conversation=conversation, question=question, asker=author, model=model, think=think)
+    run = _queue_answer(conversation=conversation, question=question, asker=author, model=model, think=think)
     options = {**conversation.options, "think": think}
-    _touch(conversation, head=answer, model=model, options=options)
+    _touch(conversation, head=run.answer, model=model, options=options)
     transaction.on_commit(partial(faults.here, "after_prompt_commit"))
-    return question
+    return question, run
 
 
 def _queue_answer(
     *, conversation: Conversation, question: Message | None, asker: User, model: str, think: bool | None
-) -> Message:
+) -> Run:
     answer = conversation.messages.create(role=Message.Role.ASSISTANT, parent=question, model=model, state=State.QUEUED)
-    _queue_run(conversation=conversation, answer=answer, asker=asker, model=model, think=think)
-    return answer
+    return _queue_run(conversation=conversation, answer=answer, asker=asker, model=model, think=think)
 
 
 def _queue_run(*, conversation: Conversation, **facts: object) -> Run:

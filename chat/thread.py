@@ -117,19 +117,22 @@ def thread_of(conversation: Conversation, *, before: UUID | None = None) -> Thre
 def turn_of(message: Message) -> Turn:
     """One message as it stands now."""
     conversation = message.conversation
-    tree = Tree(conversation.pk)
-    return _turns(conversation, [message.pk], tree, last=conversation.head_id)[0]
+    run = conversation.runs.live().select_related("answer").first() if message.state in LIVE_STATES else None
+    if run is None and message.state in LIVE_STATES:  # it ended between the two queries
+        message.refresh_from_db()
+    versions = Tree(conversation.pk).versions_of(message.pk)
+    return _turn(message, run, versions, is_last=message.pk == conversation.head_id)
 
 
-def last_turns(conversation: Conversation, count: int) -> list[Turn]:
-    """The end of the branch that is shown."""
-    tree = Tree(conversation.pk)
-    return _turns(conversation, tree.path_to(conversation.head_id)[-count:], tree, last=conversation.head_id)
+def new_turns(question: Message, run: Run) -> list[Turn]:
+    """A question just stored, and its answer that waits. No query."""
+    waiting = {"state": Phase.QUEUED, "run": run.pk, "since": run.requested_at}
+    return [_turn(question, None, None, is_last=False), _turn(run.answer, None, None, is_last=True, waiting=waiting)]
 
 
 def _turns(conversation: Conversation, ids: list[UUID], tree: Tree, *, last: UUID | None) -> list[Turn]:
     messages, run = _read(conversation, ids)
-    return [_turn(messages[id_], run, tree, last) for id_ in ids]
+    return [_turn(messages[id_], run, tree.versions_of(id_), is_last=id_ == last) for id_ in ids]
 
 
 def _read(conversation: Conversation, ids: list[UUID]) -> tuple[dict[UUID, Message], Run | None]:
@@ -143,11 +146,20 @@ def _read(conversation: Conversation, ids: list[UUID]) -> tuple[dict[UUID, Messa
     return messages, run
 
 
-def _turn(message: Message, run: Run | None, tree: Tree, last: UUID | None) -> Turn:
+def _turn(
+    message: Message,
+    run: Run | None,
+    versions: Versions | None,
+    *,
+    is_last: bool,
+    waiting: dict[str, Any] | None = None,
+) -> Turn:
     if run and run.answer_id == message.pk:
         grown = _growing(message, run)
+    elif message.is_question:
+        grown = {"lang": language_of(message.text)}
     else:
-        grown = _finished(message) if not message.is_question else {"lang": language_of(message.text)}
+        grown = waiting or _finished(message)
     return Turn(
         id=message.pk,
         conversation=message.conversation_id,
@@ -156,11 +168,10 @@ def _turn(message: Message, run: Run | None, tree: Tree, last: UUID | None) -> T
         at=message.created_at,
         author=message.author.name if message.author else "",
         model=message.model,
-        practice=message.practice,
-        versions=tree.versions_of(message.pk),
-        is_last=message.pk == last,
+        versions=versions,
+        is_last=is_last,
         resumed=bool(message.stats.get("resumed")),
-        **{"state": message.state, "host": message.host, **grown},
+        **{"state": message.state, "host": message.host, "practice": message.practice, **grown},
     )
 
 
@@ -197,6 +208,7 @@ def _growing(message: Message, run: Run) -> dict[str, Any]:
         "about_s": progress.about_s,
         "since": progress.since,
         "host": progress.host or message.host,
+        "practice": progress.practice or message.practice,
         "thought_s": progress.thought_s,
         "frozen_html": grown.frozen_html,
         "open_html": grown.open_html,

@@ -26,6 +26,8 @@ class Page:
         """Do what one message of the socket says. Returns the runs of which something is missing."""
         told = json.loads(message)
         gaps = [] if "r" not in told or self._grow(told) else [told["r"]]
+        if "added" in told and self.find(f"m-{told['added']}") is not None:
+            return gaps
         if "part" in told:
             self._swap(told["part"])
         if "m" in told and self.find(f"m-{told['m']}") is not None:

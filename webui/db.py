@@ -27,7 +27,7 @@ async def run_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     A caller that is cancelled waits, too: no work goes on behind its back.
     """
     loop = asyncio.get_running_loop()
-    working = loop.run_in_executor(_threads, partial(_with_fresh_connection, partial(work, *args, **kwargs)))
+    working = loop.run_in_executor(_threads, partial(with_fresh_connection, partial(work, *args, **kwargs)))
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
@@ -49,7 +49,8 @@ def take_turns(lock: int) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
 
 
-def _with_fresh_connection(work: Callable[[], T]) -> T:
+def with_fresh_connection(work: Callable[[], T]) -> T:
+    """For work on a thread that belongs to no request."""
     close_old_connections()
     try:
         return work()

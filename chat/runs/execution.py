@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import aclosing
 from functools import partial
 from uuid import UUID
@@ -46,7 +47,7 @@ class Execution:
         self._owner = owner
         self._recorder = recorder
         self._clock = Clock()
-        self._tellings: asyncio.Queue[Callable[[], object] | None] = asyncio.Queue()
+        self._phases: asyncio.Queue[Callable[[], object] | None] = asyncio.Queue()
         self._interruption: State | None = None
         self._has_streamed = False
         self._abandoned = False
@@ -71,11 +72,11 @@ class Execution:
 
     async def run(self) -> None:
         """Stream, then store the ending."""
-        telling = asyncio.create_task(self._tell_pages())
+        storing = asyncio.create_task(self._store_phases())
         ending = await self._stream()
         self._has_streamed = True
-        self._tellings.put_nowait(None)
-        await telling
+        self._phases.put_nowait(None)
+        await storing
         self._answer.close()
         if self._abandoned:
             return
@@ -114,10 +115,10 @@ class Execution:
                 self._enter(Phase.QUEUED, place=place.number, about_s=place.about_s)
             case Started(host, practice, cold, queue_ms):
                 self._clock.start(queue_ms)
-                self._tellings.put_nowait(
+                self._phases.put_nowait(
                     partial(state.start, self._run, self._owner, host=host, practice=practice, cold=cold)
                 )
-                self._enter(Phase.LOADING if cold else Phase.READING, host=host, place=None)
+                self._enter(Phase.LOADING if cold else Phase.READING, host=host, practice=practice, place=None)
             case Reading():
                 self._loaded()
                 self._enter(Phase.READING)
@@ -143,7 +144,7 @@ class Execution:
 
     def _loaded(self) -> None:
         if self._answer.progress.phase == Phase.LOADING:
-            self._tellings.put_nowait(partial(state.run_on, self._run, self._owner))
+            self._phases.put_nowait(partial(state.run_on, self._run, self._owner))
 
     def _enter(self, phase: Phase, **facts: object) -> None:
         """Another phase, or another place in line, which the pages should hear of."""
@@ -151,48 +152,38 @@ class Execution:
         self._answer.turn_to(phase, **facts)
         now = self._answer.progress
         if (before.phase, before.place) != (now.phase, now.place):
-            self._tellings.put_nowait(self._show)
-
-    async def _tell_pages(self) -> None:
-        """Store and show the phases beside the stream, so that no piece waits for the database."""
-        tellings: list[Callable[[], object] | None] = []
-        while None not in tellings:
-            tellings = [await self._tellings.get()]
-            while not self._tellings.empty():
-                tellings.append(self._tellings.get_nowait())
-            try:
-                await run_db(self._tell, tellings)
-            except DatabaseAway:
-                log.warning("run %s: a phase could not be shown", self._run.pk)
-
-    def _tell(self, tellings: list[Callable[[], object] | None]) -> None:
-        """Phases that passed meanwhile are shown once, as the last of them; at the end, as what it became."""
-        for telling in tellings:
-            if telling and telling != self._show:
-                telling()
-        if self._show in tellings and None not in tellings:
             self._show()
 
-    def _show(self) -> None:
-        live.answer_changed(self._run.conversation_id, self._run.answer_id)
+    async def _store_phases(self) -> None:
+        """Beside the stream, so that no piece waits for the database."""
+        while store := await self._phases.get():
+            try:
+                await run_db(store)
+            except DatabaseAway:
+                log.warning("run %s: a phase could not be stored", self._run.pk)
+
+    def _show(self) -> Future[None] | None:
+        return live.answer_progressed(self._run.conversation_id, self._run.answer_id)
 
     async def _store(self, ending: Ending) -> None:
         """Store the ending, however long the database is away; nobody else may claim the run meanwhile."""
         while True:
             try:
                 if await run_db(state.finish, self._run, self._owner, ending):
-                    await run_db(self._tell_of_end)
+                    await self._tell_of_end()
             except DatabaseAway:
                 log.warning("run %s: cannot store its ending yet", self._run.pk)
                 await asyncio.sleep(STORE_AGAIN_S)
             else:
                 return
 
-    def _tell_of_end(self) -> None:
-        self._show()
+    async def _tell_of_end(self) -> None:
+        told = self._show()
         live.list_changed(self._run.conversation.owner_id)
+        if told:  # a page that opens now still finds the text in the hub, or else hears of the end
+            await asyncio.wrap_future(told)
         if self._interruption == State.INTERRUPTED:
-            self._go_on(self._run)
+            await run_db(self._go_on, self._run)
 
     def _ending(self, ends_as: State, error: OllamaError | None = None) -> Ending:
         return Ending(

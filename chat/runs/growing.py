@@ -47,6 +47,7 @@ class Progress:
     place: int | None = None
     about_s: float | None = None
     host: str = ""
+    practice: bool = False
     thought_s: float | None = None
 
 

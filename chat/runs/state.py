@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -17,6 +17,24 @@ from chat.models import LIVE_STATES, Conversation, Message, Run, RunPiece, State
 from webui.inference.models import Usage
 
 LEASE = timedelta(seconds=10)
+
+# One statement each: all who press Enter in the same second wait for these.
+START = """
+    with started as (
+        update chat_run set state = %(state)s, started_at = now()
+        where id = %(run)s and owner = %(owner)s and state = 'queued'
+        returning answer_id
+    )
+    update chat_message set state = %(state)s, host = %(host)s, practice = %(practice)s
+    from started where id = started.answer_id
+"""
+RUN_ON = """
+    with loaded as (
+        update chat_run set state = 'running' where id = %(run)s and owner = %(owner)s and state = 'loading'
+        returning answer_id
+    )
+    update chat_message set state = 'running' from loaded where id = loaded.answer_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +65,15 @@ def claim(owner: UUID, limit: int) -> list[Run]:
     return list(Run.objects.filter(pk__in=ids).select_related("answer", "conversation").order_by("requested_at"))
 
 
-@transaction.atomic
 def start(run: Run, owner: UUID, *, host: str, practice: bool, cold: bool) -> bool:
     """The question is with the host."""
     state = State.LOADING if cold else State.RUNNING
-    changed = _live(run.pk, owner, [State.QUEUED]).update(state=state, started_at=timezone.now())
-    if changed:
-        Message.objects.filter(pk=run.answer_id).update(state=state, host=host, practice=practice)
-    return bool(changed)
+    return _change(START, run=run.pk, owner=owner, state=state, host=host, practice=practice)
 
 
-@transaction.atomic
 def run_on(run: Run, owner: UUID) -> bool:
     """The model is in memory."""
-    changed = _live(run.pk, owner, [State.LOADING]).update(state=State.RUNNING)
-    if changed:
-        Message.objects.filter(pk=run.answer_id).update(state=State.RUNNING)
-    return bool(changed)
+    return _change(RUN_ON, run=run.pk, owner=owner)
 
 
 def ask_to_stop(run: Run) -> None:
@@ -114,6 +124,12 @@ def wrote(run: Run) -> tuple[str, str]:
         elif kind == RunPiece.Kind.THINKING:
             thinking += piece
     return text, thinking
+
+
+def _change(statement: str, **values: str | bool | UUID) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return bool(cursor.rowcount)
 
 
 def _live(pk: UUID, owner: UUID, states: Sequence[State]) -> models.QuerySet[Run]:

@@ -61,6 +61,7 @@ function countDown() {
 
 function hear(told) {
   if (told.r) return grow(told);
+  if (told.added && $(`#m-${told.added}`)) return; // it came with the thread
   if (told.m) enter(told);
   if (told.part) swap(told.part);
   if (told.m) settle(told);

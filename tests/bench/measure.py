@@ -109,10 +109,13 @@ async def _ask(person: Person, heard: Heard, pieces: int, after_s: float, model:
 
 async def _follow(page: AsyncIterator[str], heard: Heard) -> str:
     """Keep the open region of the answer as a page does; the state in which it ended."""
-    region = ""
+    region, has_turn = "", False
     async for message in page:
         told = json.loads(message)
         heard.size += len(message)
+        has_turn = has_turn or "added" in told
+        if "r" in told and not has_turn:  # a page has nowhere to show it
+            continue
         if "snap" in told and told["t"] == 0:
             region = told["snap"]["o"]
             heard.take(told["snap"]["f"] + region)

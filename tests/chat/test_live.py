@@ -10,6 +10,7 @@ from chat.models import Run, State
 from chat.runs import state
 from chat.runs.state import Ending
 from tests.pages import Page
+from webui.text import compact
 
 
 def test_an_answer_that_ends_while_a_page_is_brought_up_to_date_arrives_whole(conversation, answer, alice):
@@ -36,5 +37,5 @@ def test_an_answer_that_ends_while_a_page_is_brought_up_to_date_arrives_whole(co
     with connection.execute_wrapper(end_it_after_the_run_was_found):
         (message,) = live.conversation_messages(conversation, conversation.version)
 
-    page.take(live.compact(message))
+    page.take(compact(message))
     assert "tea" in page.shown(f"answer-{answer.pk}")
