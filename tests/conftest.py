@@ -13,6 +13,7 @@ from chat.models import Conversation, Message
 from chat.runs.driver import Driver
 from chat.runs.sweep import go_on, sweep
 from webui.accounts.models import User
+from webui.inference import door
 from webui.inference.clients import close_clients
 from webui.inference.models import Host, InstalledModel
 from webui.practice import PracticeHost
@@ -118,5 +119,6 @@ async def driver(practice_models):
     driver.open()
     yield driver
     await driver.close(0)
+    await door.turns.close()
     await close_clients()
     await sync_to_async(connections.close_all)()

@@ -5,6 +5,7 @@ import asyncio
 from chat.runs.driver import Driver
 from chat.runs.sweep import go_on, sweep
 from models_admin.jobs.driver import JobDriver
+from webui.inference import door
 from webui.inference.clients import close_clients
 from webui.inference.hosts import run_practice_host_if_chosen, watch_hosts
 
@@ -33,4 +34,5 @@ async def stop(grace_s: float) -> None:
         await _driver.close(grace_s)
         _stopping.set()
         await asyncio.gather(*_watches, return_exceptions=True)
+        await door.turns.close()
         await close_clients()

@@ -22,7 +22,7 @@ LEASE = timedelta(seconds=10)
 START = """
     with started as (
         update chat_run set state = %(state)s, started_at = now()
-        where id = %(run)s and owner = %(owner)s and state = 'queued'
+        where id = %(run)s and owner = %(owner)s and state in ('queued', 'loading', 'running')
         returning answer_id
     )
     update chat_message set state = %(state)s, host = %(host)s, practice = %(practice)s
@@ -66,7 +66,7 @@ def claim(owner: UUID, limit: int) -> list[Run]:
 
 
 def start(run: Run, owner: UUID, *, host: str, practice: bool, cold: bool) -> bool:
-    """The question is with the host."""
+    """The question is with a host; with another one when the first turned it away."""
     state = State.LOADING if cold else State.RUNNING
     return _change(START, run=run.pk, owner=owner, state=state, host=host, practice=practice)
 

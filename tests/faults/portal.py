@@ -192,6 +192,10 @@ def add_host(database: psycopg.Connection, name: str, url: str, *models: str) ->
 
 
 def forget_host(database: psycopg.Connection, name: str) -> None:
-    database.execute("delete from inference_installedmodel where host_id in (select id from inference_host "
-                     "where name = %s)", [name])  # fmt: skip
-    database.execute("delete from inference_host where name = %s", [name])
+    (host,) = database.execute("select id from inference_host where name = %s", [name]).fetchone()
+    database.execute(
+        "delete from inference_turn where line_id in (select id from inference_waitingline where host_id = %s)", [host]
+    )
+    for table in ("inference_waitingline", "inference_installedmodel"):
+        database.execute(f"delete from {table} where host_id = %s", [host])
+    database.execute("delete from inference_host where id = %s", [host])

@@ -7,20 +7,20 @@ calls ``OllamaClient.chat``, ``generate`` or ``embed``.
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 from webui.accounts.models import User
 from webui.db import read_db
-from webui.inference import prefill
+from webui.inference import lines, prefill
 from webui.inference.access import may_use
 from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
-from webui.inference.models import Host, InstalledModel
+from webui.inference.models import Host, InstalledModel, Usage
 from webui.inference.policy import Policy, policy_of
-from webui.inference.turns import Place, Turns
-from webui.ollama import ChatChunk, HostBusy, OllamaClient, OllamaError
+from webui.inference.turns import Place, Removed, Turns
+from webui.ollama import ChatChunk, HostBusy, HostUnreachable, OllamaClient, OllamaError
 from webui.ollama.names import same_model
 
 LOOK_FOR_MODEL_IN_MEMORY_S = 1.0
@@ -56,6 +56,7 @@ class Order:
     options: Mapping[str, object] = field(default_factory=dict)
     continues: bool = False  # the last message is the answer so far
     automatic: bool = False  # nobody asked for it; give up rather than improvise
+    door: Usage.Door = Usage.Door.BROWSER
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +90,39 @@ async def stream(order: Order) -> AsyncGenerator[Event, None]:
     Raises OllamaError, NoHost, NotForThem or CannotContinue.
     """
     policy = await read_db(_admit, order)
-    place = await _choose_place(order.model)
-    reports: asyncio.Queue[Place | None] = asyncio.Queue()
     entered = time.monotonic()
-    holding = asyncio.create_task(_hold_turn(place, order.person, reports))
-    try:
-        while (report := await reports.get()) is not None:
-            yield Waiting(report)
+    turned_away: set[int] = set()
+    while True:
+        place = await _choose_place(order.model, besides=turned_away)
+        try:
+            async with aclosing(_at(place, order, policy, entered)) as events:
+                async for event in events:
+                    yield event
+        except (HostBusy, HostUnreachable) as error:
+            # Nothing was answered yet: another host, or later the same one, with the time waited so far.
+            turned_away.add(place.host_id)
+            if not await read_db(_other_places, order.model, turned_away):
+                if isinstance(error, HostUnreachable) or time.monotonic() > entered + BUSY_PATIENCE_S:
+                    raise
+                turned_away.clear()
+                await asyncio.sleep(random.uniform(1, 3))  # noqa: S311  a pause, not a secret
+        else:
+            return
+
+
+async def _at(place: InstalledModel, order: Order, policy: Policy, entered: float) -> AsyncGenerator[Event, None]:
+    """What happens at one host, from its line to its last chunk."""
+    waited_s = time.monotonic() - entered
+    with turns.take((place.host_id, place.name), person=order.person, door=order.door, waited_s=waited_s) as hold:
+        async for in_line in hold.places():
+            yield Waiting(in_line)
         queue_ms = (time.monotonic() - entered) * 1000
         yield Started(place.host.name, place.host.practice, not place.loaded, queue_ms)
         async with aclosing(_ask(place, order, policy)) as events:
             async for event in events:
+                if hold.removed:
+                    raise Removed("An administrator ended it.")
                 yield event
-    finally:
-        holding.cancel()
-        with suppress(asyncio.CancelledError):
-            await holding
 
 
 def _admit(order: Order) -> Policy:
@@ -114,25 +132,31 @@ def _admit(order: Order) -> Policy:
     return policy_of(order.model)
 
 
-async def _hold_turn(place: "InstalledModel", person: int, reports: "asyncio.Queue[Place | None]") -> None:
-    """Hold a slot until cancelled. Puts every place in line into ``reports``, then None: it is our turn."""
-    key = (place.host_id, place.name)
-    async with turns.take(key, slots=place.host.slots, person=person, report=reports.put_nowait):
-        reports.put_nowait(None)
-        await asyncio.Event().wait()
-
-
-async def _choose_place(model: str) -> InstalledModel:
-    """The host that has the model in memory, then the shortest line."""
-    places = await read_db(places_for, model)
+async def _choose_place(model: str, *, besides: Collection[int]) -> InstalledModel:
+    """The host that has the model in memory, then the shortest line, then the most free slots."""
+    places, lengths = await read_db(_places, model, besides)
     if places:
         reachable = [p for p in places if p.host.health != Host.Health.UNREACHABLE] or places
-        return min(reachable, key=lambda p: (not p.loaded, turns.waiting((p.host_id, p.name)) / p.host.slots))
+        return min(reachable, key=lambda place: _load_of(place, lengths))
     host = await read_db(Host.objects.serving().first)
     if host is None:
         raise NoHost("No host takes questions.")
     # Perhaps it was installed a moment ago; if not, the host's own refusal says so.
     return InstalledModel(host=host, name=model)
+
+
+def _places(model: str, besides: Collection[int]) -> tuple[list[InstalledModel], dict[lines.Key, lines.Length]]:
+    places = _other_places(model, besides)
+    return places, lines.lengths(places) if len(places) > 1 else {}
+
+
+def _other_places(model: str, besides: Collection[int]) -> list[InstalledModel]:
+    return [place for place in places_for(model) if place.host_id not in besides]
+
+
+def _load_of(place: InstalledModel, lengths: Mapping[lines.Key, lines.Length]) -> tuple[bool, float, float]:
+    length = lengths.get((place.host_id, place.name), lines.Length(0, 0))
+    return not place.loaded, length.waiting / place.host.slots, length.holding / place.host.slots
 
 
 async def _ask(place: InstalledModel, order: Order, policy: Policy) -> AsyncGenerator[Event, None]:
@@ -141,21 +165,12 @@ async def _ask(place: InstalledModel, order: Order, policy: Policy) -> AsyncGene
     messages, think = order.messages, _think(place, order)
     if order.continues:
         messages, think = await _continuing(client, place, order, policy)
-    deadline = time.monotonic() + BUSY_PATIENCE_S
-    while True:
-        chunks = client.chat(
-            model=order.model, messages=messages, think=think, options=options, keep_alive=policy.keep_alive
-        )
-        try:
-            async with aclosing(_until_done(client, order.model, chunks)) as events:
-                async for event in events:
-                    yield event
-        except HostBusy:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(random.uniform(1, 3))  # noqa: S311  a pause, not a secret
-        else:
-            return
+    chunks = client.chat(
+        model=order.model, messages=messages, think=think, options=options, keep_alive=policy.keep_alive
+    )
+    async with aclosing(_until_done(client, order.model, chunks)) as events:
+        async for event in events:
+            yield event
 
 
 def _think(place: InstalledModel, order: Order) -> bool | None:

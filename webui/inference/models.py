@@ -4,6 +4,8 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import TextChoices
+from django.db.models.functions import Now
 
 from webui.accounts.models import Group
 
@@ -17,7 +19,7 @@ class HostQuerySet(models.QuerySet["Host"]):
 class Host(models.Model):
     """An Ollama server."""
 
-    class Health(models.TextChoices):
+    class Health(TextChoices):  # in here mypy takes "models" for the models of a host
         UNKNOWN = "unknown"
         WELL = "well"
         UNREACHABLE = "unreachable"
@@ -116,6 +118,52 @@ class Usage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model}: {self.output_tokens} tokens, {self.outcome}"
+
+
+class WaitingLine(models.Model):
+    """What is kept of the line of one model on one host; see ``line.py``. Its turns are rows of their own."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="lines")
+    model = models.CharField(max_length=400)
+    reached = models.BigIntegerField(default=0)
+    newest = models.JSONField(default=dict)
+    usual_s = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="one_line_per_model_and_host", fields=["host", "model"])]
+
+    def __str__(self) -> str:
+        return f"line for {self.model} on {self.host}"
+
+
+class TurnQuerySet(models.QuerySet["Turn"]):
+    def alive(self) -> Self:
+        """Of processes that run."""
+        return self.filter(lease_expires__gte=Now())
+
+
+class Turn(models.Model):
+    """A request that waits in a line, or holds one of its slots."""
+
+    id = models.UUIDField(primary_key=True)
+    line = models.ForeignKey(WaitingLine, on_delete=models.CASCADE, related_name="turns")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="turns")
+    door = models.CharField(max_length=10, choices=Usage.Door.choices)
+    rank = models.SmallIntegerField()
+    round = models.BigIntegerField()
+    joined_at = models.DateTimeField()
+    admitted_at = models.DateTimeField(null=True)
+    removed = models.BooleanField(default=False)  # an administrator ends it
+    owner = models.UUIDField()  # the process in which it waits
+    lease_expires = models.DateTimeField()
+
+    objects: ClassVar[TurnQuerySet] = TurnQuerySet.as_manager()  # type: ignore[assignment]  # as_manager types
+
+    class Meta:
+        indexes = [models.Index(fields=["owner"], name="turns_of_a_process")]
+
+    def __str__(self) -> str:
+        return f"turn {self.id} in the {self.line}"
 
 
 class ModelAccess(models.Model):

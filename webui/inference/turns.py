@@ -1,15 +1,39 @@
-"""Waiting for one's turn in this process."""
+"""Waiting for one's turn: the requests of this process that stand in lines.
+
+The lines are in PostgreSQL, shared by all processes (``lines.py``). Each process settles what happened in one
+transaction at a time: a hundred people who ask at once cost a few of them.
+"""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import contextvars
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from uuid import UUID, uuid4
 
-from webui.inference.line import Line
+from webui.db import DatabaseAway, run_db
+from webui.ids import uuid7
+from webui.inference import lines
+from webui.inference.lines import Key, Settled, Standing
+from webui.inference.models import Usage
+from webui.ollama import OllamaError
 
-LineKey = tuple[int, str]  # host, model
-Report = Callable[["Place"], None]
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0  # how often to look for what other processes did; also renews the leases
+
+
+class HostGone(OllamaError):
+    """The host was removed while somebody waited for it."""
+
+    kind = "unreachable"
+
+
+class Removed(OllamaError):
+    """An administrator took the request out of the line, or ended it."""
+
+    kind = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,48 +44,128 @@ class Place:
     about_s: float | None
 
 
-class Turns:
-    """The lines of this process, and the tasks that stand in them."""
+class Hold:
+    """A request in line; it holds a slot when ``places`` has ended. ``removed``: the slot must be given back."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lines: dict[LineKey, Line[_Waiter]] = {}
+    def __init__(self, standing: Standing) -> None:
+        self.standing = standing
+        self.removed = False
+        self._news: asyncio.Queue[Place | None] = asyncio.Queue()
+        self._told: Place | None = None
+        self._admitted = False
+        self._error: OllamaError | None = None
 
-    def waiting(self, key: LineKey) -> int:
-        """How many hold or await a slot there."""
-        return len(self._lines[key]) if key in self._lines else 0
-
-    @asynccontextmanager
-    async def take(self, key: LineKey, *, slots: int, person: int, report: Report) -> AsyncIterator[None]:
-        """Wait for a slot and hold it inside the block; ``report`` hears of every change of place."""
-        line = self._lines.setdefault(key, Line(slots))
-        line.slots = slots
-        waiter = _Waiter(report)
-        line.join(waiter, person)
-        try:
-            self._move(line)
-            await waiter.admitted.wait()
-            yield
-        finally:
-            line.leave(waiter, self._clock())
-            self._move(line)
-
-    def _move(self, line: "Line[_Waiter]") -> None:
-        for waiter in line.admit(self._clock()):
-            waiter.admitted.set()
-        for number, waiter in enumerate(line.in_order(), 1):
-            waiter.tell(Place(number, line.about(number)))
-
-
-class _Waiter:
-    """One task in a line."""
-
-    def __init__(self, report: Report) -> None:
-        self.admitted = asyncio.Event()
-        self._report = report
-        self._told: int | None = None
+    async def places(self) -> AsyncIterator[Place]:
+        """Every place in line until it is our turn. Raises Removed or HostGone."""
+        while place := await self._news.get():
+            yield place
+        if self._error:
+            raise self._error
 
     def tell(self, place: Place) -> None:
-        if place.number != self._told:
-            self._told = place.number
-            self._report(place)
+        if self._told is None or place.number != self._told.number:
+            self._told = place
+            self._news.put_nowait(place)
+
+    def admit(self) -> None:
+        if not self._admitted:
+            self._admitted = True
+            self._news.put_nowait(None)
+
+    def remove(self, error: OllamaError) -> None:
+        self.removed = True
+        if not self._admitted:
+            self._error = error
+            self.admit()
+
+
+class Turns:
+    """Everybody of this process who stands in a line."""
+
+    def __init__(self) -> None:
+        self._owner = uuid4()
+        self._holds: dict[UUID, Hold] = {}
+        self._joining: dict[UUID, Standing] = {}
+        self._leaving: dict[UUID, Key] = {}
+        self._settling: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    @contextmanager
+    def take(self, key: Key, *, person: int, door: Usage.Door, waited_s: float = 0) -> Iterator[Hold]:
+        """Stand in line, and hold what is gained there, inside the block.
+
+        ``waited_s``: for so long it stood in other lines before, which counts.
+        """
+        hold = Hold(Standing(uuid7(), key, person, door, waited_s))
+        self._holds[hold.standing.id] = hold
+        self._joining[hold.standing.id] = hold.standing
+        self._settle_soon()
+        try:
+            yield hold
+        finally:
+            self._leave(hold.standing)
+
+    async def close(self) -> None:
+        """The process ends."""
+        if self._settling:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+        with suppress(*DatabaseAway):  # then the lease runs out
+            await run_db(lines.end, self._owner)
+
+    def _leave(self, standing: Standing) -> None:
+        del self._holds[standing.id]
+        if self._joining.pop(standing.id, None) is None:
+            self._leaving[standing.id] = standing.key
+            self._settle_soon()
+
+    def _settle_soon(self) -> None:
+        if self._settling is None or self._settling.done():
+            self._changed = asyncio.Event()
+            self._settling = asyncio.create_task(self._settle_while_needed(), context=contextvars.Context())
+        self._changed.set()
+
+    async def _settle_while_needed(self) -> None:
+        while self._holds or self._leaving:
+            self._changed.clear()
+            try:
+                await self._settle()
+            except DatabaseAway:
+                log.warning("nobody moves up in line: the database does not answer")
+                await asyncio.sleep(LOOK_S)
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await self._changed.wait()
+
+    async def _settle(self) -> None:
+        joining, leaving = self._joining, self._leaving
+        keys = {hold.standing.key for hold in self._holds.values()} | set(leaving.values())
+        self._joining, self._leaving = {}, {}
+        try:
+            settled = await run_db(
+                lines.settle, self._owner, joining=list(joining.values()), leaving=set(leaving), keys=keys
+            )
+        except DatabaseAway:
+            self._joining = {id_: standing for id_, standing in joining.items() if id_ in self._holds}
+            self._leaving = {**leaving, **self._leaving}
+            raise
+        for hold in list(self._holds.values()):
+            if hold.standing.id not in self._joining:
+                self._tell(hold, settled.get(hold.standing.key))
+
+    def _tell(self, hold: Hold, settled: Settled | None) -> None:
+        """How it stands with one of ours."""
+        id_ = hold.standing.id
+        if settled is None:
+            hold.remove(HostGone("The host was removed."))
+        elif id_ not in settled.line.tickets:  # the database was away for longer than a lease
+            self._joining[id_] = hold.standing
+            self._changed.set()
+        elif id_ in settled.removed:
+            hold.remove(Removed("An administrator ended it."))
+        elif settled.line.tickets[id_].admitted is not None:
+            hold.admit()
+        else:
+            number = settled.place_of(id_)
+            hold.tell(Place(number, settled.line.about(number)))

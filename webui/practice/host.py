@@ -71,6 +71,7 @@ class PracticeHost:
         old: bool = False,
     ) -> None:
         self.speed = speed
+        self.busy_for: float = 0  # so many questions more it turns away
         self.requests: list[Request] = []
         self._address, self._port = address, port
         self._version = OLD_VERSION if old else VERSION
@@ -275,7 +276,8 @@ class PracticeHost:
             self._memory.entry(wanted.model).unload()
             await line.json(form(wanted.name, "", "") | {"done": True, "done_reason": "unload"})
             return
-        if self._memory.is_full:
+        if self._memory.is_full or self.busy_for > 0:
+            self.busy_for = max(0, self.busy_for - 1)
             raise Refusal("server busy, please try again.  maximum pending requests exceeded", BUSY)
         await line.while_present(self._say(line, wanted, request, form))
 

@@ -1,0 +1,201 @@
+"""The lines of all processes, in PostgreSQL. What happens in them is worked out by ``line.py`` and stored here.
+
+Times are the database's, so that processes whose clocks differ agree on who waited longest.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, Q
+from django.db.models.functions import Now
+
+from webui.inference.line import Line, Ticket
+from webui.inference.models import Host, InstalledModel, Turn, Usage, WaitingLine
+
+LEASE = timedelta(seconds=10)
+RANKS = {Usage.Door.BROWSER: 0, Usage.Door.API: 1, Usage.Door.BACKGROUND: 2}
+
+Key = tuple[int, str]  # host, model
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Somebody's request, and the line it stands in."""
+
+    id: UUID
+    key: Key
+    person: int
+    door: Usage.Door
+    waited_s: float = 0.0  # in other lines
+
+
+class Length(NamedTuple):
+    """How many wait in a line, and how many hold its slots."""
+
+    waiting: int
+    holding: int
+
+
+class _Row(NamedTuple):
+    """A turn as it is stored."""
+
+    id: UUID
+    person: int
+    rank: int
+    round: int
+    joined_at: datetime
+    admitted_at: datetime | None
+    removed: bool
+    lives: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A line as it is now, and those of its turns that an administrator removed."""
+
+    line: Line
+    order: tuple[UUID, ...]  # the waiting ones
+    removed: frozenset[UUID]
+
+    def place_of(self, id_: UUID) -> int:
+        """1 is next."""
+        return self.order.index(id_) + 1
+
+
+@transaction.atomic
+def settle(
+    owner: UUID, *, joining: Collection[Standing], leaving: Collection[UUID], keys: Collection[Key]
+) -> dict[Key, Settled]:
+    """Let some join and some leave, give free slots to whoever is next, and say how the lines stand.
+
+    ``keys`` are the lines to look at: all in which somebody of this process stands. A line whose host was
+    removed is not in the answer. The turns of this process stay its own for ``LEASE`` from now.
+    """
+    rows = _locked(keys)
+    Turn.objects.filter(owner=owner, line__in=[row.pk for row in rows.values()]).update(lease_expires=Now() + LEASE)
+    turns = _turns(rows.values())
+    return {
+        key: _settle_one(row, turns[row.pk], owner, [each for each in joining if each.key == key], leaving)
+        for key, row in rows.items()
+    }
+
+
+def end(owner: UUID) -> None:
+    """The process ends: nobody of it stands anywhere."""
+    Turn.objects.filter(owner=owner).delete()
+
+
+def lengths(places: Iterable[InstalledModel]) -> dict[Key, Length]:
+    """How long the lines are in which one could stand."""
+    here = Q(line__host__in={place.host_id for place in places}, line__model__in={place.name for place in places})
+    counted = Turn.objects.alive().filter(here).values_list("line__host", "line__model")
+    rows = counted.annotate(waiting=Count("pk", filter=Q(admitted_at=None)), holding=Count("admitted_at"))
+    return {(host, model): Length(waiting, holding) for host, model, waiting, holding in rows}
+
+
+def _locked(keys: Collection[Key]) -> dict[Key, WaitingLine]:
+    """The rows of the lines, in an order in which no two processes wait for each other.
+
+    Whoever changes a turn holds the row of its line first.
+    """
+    wanted = Q(pk=None)
+    for host, model in keys:
+        wanted |= Q(host=host, model=model)
+    lines = WaitingLine.objects.filter(wanted).select_related("host").annotate(now=Now()).order_by("pk")
+    lines = lines.select_for_update(of=("self",))
+    rows: dict[Key, WaitingLine] = {(row.host_id, row.model): row for row in lines}
+    if missing := [key for key in keys if key not in rows]:
+        _create(missing)
+        rows = {(row.host_id, row.model): row for row in lines.all()}
+    return rows
+
+
+def _create(keys: Iterable[Key]) -> None:
+    hosts = set(Host.objects.filter(pk__in={host for host, _ in keys}).values_list("pk", flat=True))
+    new = [WaitingLine(host_id=host, model=model) for host, model in sorted(keys) if host in hosts]
+    WaitingLine.objects.bulk_create(new, ignore_conflicts=True)
+
+
+def _turns(rows: Iterable[WaitingLine]) -> dict[int, list[_Row]]:
+    found: dict[int, list[_Row]] = defaultdict(list)
+    turns = Turn.objects.filter(line__in=[row.pk for row in rows]).annotate(lives=Q(lease_expires__gte=Now()))
+    for line, *row in turns.values_list("line", *_Row._fields):
+        found[line].append(_Row(*row))
+    return found
+
+
+def _settle_one(
+    row: WaitingLine, turns: list[_Row], owner: UUID, joining: list[Standing], leaving: Collection[UUID]
+) -> Settled:
+    now = row.now.timestamp()  # type: ignore[attr-defined]  # annotated
+    line = _line_of(row, turns)
+    # A slot must not be held by a process that was killed.
+    gone = [turn.id for turn in turns if turn.id in leaving or not turn.lives]
+    for id_ in gone:
+        line.leave(id_, now)
+    for standing in joining:
+        line.join(Ticket(standing.id, standing.person, RANKS[standing.door], now - standing.waited_s))
+    admitted = line.admit(now)
+    _store(line, row, owner, joining=joining, gone=gone, admitted=admitted)
+    order = tuple(ticket.id for ticket in line.in_order(now))
+    return Settled(line, order, frozenset(turn.id for turn in turns if turn.removed))
+
+
+def _line_of(row: WaitingLine, turns: list[_Row]) -> Line:
+    return Line(
+        slots=row.host.slots,
+        tickets={turn.id: _ticket_of(turn) for turn in turns},
+        reached=row.reached,
+        newest={int(person): round_ for person, round_ in row.newest.items()},
+        usual_s=row.usual_s,
+    )
+
+
+def _store(
+    line: Line,
+    row: WaitingLine,
+    owner: UUID,
+    *,
+    joining: list[Standing],
+    gone: list[UUID],
+    admitted: list[Ticket],
+) -> None:
+    new = {standing.id for standing in joining}
+    if gone:
+        Turn.objects.filter(pk__in=gone).delete()
+    if joining:
+        Turn.objects.bulk_create(_row_of(line.tickets[each.id], row, owner, each.door) for each in joining)
+    if waited := [ticket.id for ticket in admitted if ticket.id not in new]:
+        Turn.objects.filter(pk__in=waited).update(admitted_at=row.now)  # type: ignore[attr-defined]  # annotated
+    if gone or joining or admitted:
+        kept = {"reached": line.reached, "newest": line.newest, "usual_s": line.usual_s}
+        WaitingLine.objects.filter(pk=row.pk).update(**kept)
+
+
+def _ticket_of(turn: _Row) -> Ticket:
+    admitted = turn.admitted_at.timestamp() if turn.admitted_at else None
+    return Ticket(turn.id, turn.person, turn.rank, turn.joined_at.timestamp(), turn.round, admitted)
+
+
+def _row_of(ticket: Ticket, row: WaitingLine, owner: UUID, door: Usage.Door) -> Turn:
+    return Turn(
+        id=ticket.id,
+        line=row,
+        person_id=ticket.person,
+        door=door,
+        rank=ticket.rank,
+        round=ticket.round,
+        joined_at=_time(ticket.joined),
+        admitted_at=None if ticket.admitted is None else _time(ticket.admitted),
+        owner=owner,
+        lease_expires=Now() + LEASE,
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
