@@ -4,8 +4,9 @@ import asyncio
 
 from asgiref.sync import async_to_sync
 
+from webui.inference.clients import client_for
 from webui.inference.models import Host, InstalledModel
-from webui.ollama import ModelDetails, OllamaClient, OllamaError
+from webui.ollama import ModelDetails, OllamaError
 
 PATIENCE_S = 5.0
 
@@ -20,7 +21,7 @@ def details_of(model: InstalledModel) -> ModelDetails | None:
 async def _show(model: InstalledModel) -> ModelDetails | None:
     host = model.host
     try:
-        async with asyncio.timeout(PATIENCE_S), OllamaClient(host.base_url, bearer=host.bearer or None) as client:
+        async with asyncio.timeout(PATIENCE_S), client_for(host) as client:
             return await client.show(model.name)
     except (OllamaError, TimeoutError):
         return None

@@ -4,7 +4,8 @@ While anybody looks, one task of the process reads the jobs a few times a second
 language. Each socket then sends what its page does not show yet, so a slow page skips what passed meanwhile.
 To a page (JSON):
 
-``{"part": html}``      elements with ``hx-swap-oob`` for htmx; ``say`` is for screen readers, ``running`` counts jobs
+``{"jobs": html}``      elements with ``hx-swap-oob`` for a page that lists jobs; ``say`` is for screen readers,
+                        ``running`` counts jobs
 ``{"event": "models"}`` something in the table of models changed: it fetches itself again
 """
 
@@ -145,13 +146,13 @@ def _difference(seen: View | None, now: View) -> dict[str, object]:
     """What brings a page up to date; a page that was told nothing yet gets the whole list."""
     message: dict[str, object] = {}
     if seen is None or seen.shape != now.shape:
-        message |= {"part": now.jobs, "running": len(now.figures)}
+        message |= {"jobs": now.jobs, "running": len(now.figures)}
         ended = [said for job, said in now.endings.items() if seen and job in seen.figures]
         message |= {"say": ". ".join(ended)} if ended else {}
     else:
         changed = [html for job, html in now.figures.items() if seen.figures.get(job) != html]
         if changed:
-            message["part"] = "".join(changed)
+            message["jobs"] = "".join(changed)
     if seen and seen.models != now.models:
         message["event"] = "models"
     return message

@@ -96,7 +96,12 @@ def _other_way(sort: str) -> str:
 
 
 def is_pinned(model: InstalledModel) -> bool:
-    return bool(model.expires_at and model.expires_at > timezone.now() + PINNED)
+    return bool(model.expires_at and is_for_ever(model.expires_at))
+
+
+def is_for_ever(moment: datetime) -> bool:
+    """Whether a model that leaves memory then stays."""
+    return moment > timezone.now() + PINNED
 
 
 def rows(wish: Wish) -> list[Row]:

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from webui.accounts import audit
 from webui.accounts.access import administrators_only
 from webui.accounts.models import Group
 from webui.http import Request
@@ -63,7 +64,10 @@ def rules(request: Request, pk: int) -> HttpResponse:
     form = RulesForm(request.POST)
     saved = form.is_valid()
     if saved:
-        keep(model.name, form.cleaned_data)
+        with audit.recorded(request, "model_rules", normal(model.name)) as entry:
+            entry.before = _recorded(model.name)
+            keep(model.name, form.cleaned_data)
+            entry.after = _recorded(model.name)
     return render(request, "models_admin/_rules.html", {"model": model, "rules": form, "saved": saved, **choices()})
 
 
@@ -100,6 +104,12 @@ def form_of(model: str) -> RulesForm:
             "options": _lines(policy.options),
         }
     )
+
+
+def _recorded(model: str) -> dict[str, object]:
+    said = dict(form_of(model).initial)
+    groups = dict(Group.objects.values_list("pk", "name"))
+    return said | {name: [groups[pk] for pk in said[name]] for name in ("groups", "default_of")}
 
 
 def choices() -> dict[str, object]:

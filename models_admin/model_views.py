@@ -12,7 +12,7 @@ from models_admin import model_list, model_rules
 from models_admin.details import details_of
 from models_admin.jobs import listing, services
 from models_admin.jobs.forms import ModelNameField, PullForm
-from models_admin.jobs.views import busy_sentence
+from models_admin.jobs.views import busy_sentence, start
 from models_admin.models import Job
 from webui.accounts.access import administrators_only
 from webui.http import Request, render_page
@@ -159,14 +159,14 @@ def _do(request: Request, pk: int, kind: str, **wish: object) -> HttpResponseBas
     """Start a job that needs no further words; what is in the way is in the list already."""
     found = _model(request, pk)
     with suppress(services.Busy):
-        services.start(kind=kind, host=found.host, model=found.name, by=request.user, request=dict(wish))
+        start(request, kind, found.host, found.name, request=wish)
     return _jobs(request)
 
 
 def _started(request: Request, form: forms.Form, kind: str, host: Host, model: str, source: str = "") -> bool:
     """Start a job from a dialog, or say there what is in the way."""
     try:
-        services.start(kind=kind, host=host, model=model, source=source, by=request.user)
+        start(request, kind, host, model, source=source)
     except services.Busy as busy:
         form.add_error(None, busy_sentence(busy))
         return False

@@ -1,9 +1,11 @@
 """Jobs: what takes a host a while, and who wanted it."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
+
+from webui.inference.models import Host
 
 
 class State(models.TextChoices):
@@ -49,7 +51,8 @@ class Job(models.Model):
         UNLOADING = "unloading"
 
     kind = models.CharField(max_length=8, choices=Kind.choices)
-    host = models.ForeignKey("inference.Host", on_delete=models.CASCADE, related_name="+")
+    host = models.ForeignKey(Host, on_delete=models.SET_NULL, null=True, related_name="+")
+    host_name = models.CharField(max_length=80, default="", db_default="")  # stays when the host is removed
     model = models.CharField(max_length=400)
     model_key = models.CharField(max_length=400)
     source = models.CharField(max_length=400, blank=True)
@@ -89,6 +92,18 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.model} on {self.host}: {self.state}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        if self.host and not self.host_name:
+            self.host_name = self.host.name
+        super().save(*args, **options)
+
+    @property
+    def place(self) -> Host:
+        """Its host. Raises Host.DoesNotExist when that was removed; then the job has ended."""
+        if self.host is None:
+            raise Host.DoesNotExist
+        return self.host
 
     @property
     def live(self) -> bool:

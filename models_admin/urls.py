@@ -1,6 +1,7 @@
 from django.urls import path
 
-from models_admin import model_rules, model_views, views
+from models_admin import audit_views, model_rules, model_views, queue_views, views
+from models_admin.hosts import views as hosts
 from models_admin.jobs import views as jobs
 from models_admin.modelfile import views as modelfile
 
@@ -11,6 +12,15 @@ urlpatterns = [
     path("setup/host/", views.setup_host, name="setup_host"),
     path("setup/host/check/", views.check_host, name="check_host"),
     path("setup/host/practice/", views.use_practice_host, name="practice"),
+    path("hosts/", hosts.hosts, name="hosts"),
+    path("hosts/new/", hosts.add, name="host_add"),
+    path("hosts/new/check/", hosts.try_form, name="host_try"),
+    path("hosts/look/", hosts.look, name="hosts_look"),
+    path("hosts/<int:pk>/", hosts.edit, name="host"),
+    path("hosts/<int:pk>/look/", hosts.look, name="host_look"),
+    path("hosts/<int:pk>/aside/", hosts.set_aside, name="host_aside"),
+    path("hosts/<int:pk>/switch/", hosts.switch, name="host_switch"),
+    path("hosts/<int:pk>/remove/", hosts.remove, name="host_remove"),
     path("models/", model_views.models, name="models"),
     path("models/new/", modelfile.new, name="modelfile"),
     path("models/new/check/", modelfile.check, name="modelfile_check"),
@@ -26,6 +36,11 @@ urlpatterns = [
     path("models/<int:pk>/copy/", model_views.copy, name="model_copy"),
     path("models/<int:pk>/delete/", model_views.delete, name="model_delete"),
     path("models/pull/", jobs.pull, name="pull"),
+    path("queue/", queue_views.queue, name="queue"),
+    path("queue/<uuid:pk>/remove/", queue_views.remove, name="turn_remove"),
+    path("queue/<uuid:pk>/front/", queue_views.to_front, name="turn_front"),
+    path("audit/", audit_views.audit, name="audit"),
+    path("audit/audit.csv", audit_views.export, name="audit_csv"),
     path("jobs/", jobs.history, name="jobs"),
     path("jobs/<int:pk>/cancel/", jobs.cancel, name="job_cancel"),
     path("jobs/<int:pk>/retry/", jobs.retry, name="job_retry"),

@@ -7,6 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from models_admin.forms import HostForm
+from webui.accounts import audit
 from webui.accounts.access import administrators_only
 from webui.http import Request
 from webui.inference import hosts
@@ -21,8 +22,10 @@ def setup_host(request: Request) -> HttpResponseBase:
     address = form.data.get("url", "") if form.is_bound else settings.OLLAMA_HOST
     found = async_to_sync(check)(address)
     if form.is_bound and found.passed:
-        host = hosts.register(found.url)
-        async_to_sync(hosts.refresh_once)(host)
+        with audit.recorded(request, "host_added") as entry:
+            host = hosts.register(found.url)
+            entry.what, entry.after = host.name, {"base_url": host.base_url}
+        hosts.look_now(host)
         return redirect("chat:new" if host.models.exists() else "models_admin:models")
     return render(request, "models_admin/setup_host.html", {"address": address, "check": found})
 
@@ -39,6 +42,8 @@ def check_host(request: Request) -> HttpResponse:
 def use_practice_host(request: Request) -> HttpResponseBase:
     """For trying the portal without an Ollama host."""
     administrators_only(request)
-    host = hosts.register_practice_host()
+    with audit.recorded(request, "host_added") as entry:
+        host = hosts.register_practice_host()
+        entry.what, entry.after = host.name, {"base_url": host.base_url}
     async_to_sync(hosts.wait_for_practice_host)(host)
     return redirect("chat:new")

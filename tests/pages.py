@@ -28,8 +28,8 @@ class Page:
         gaps = [] if "r" not in told or self._grow(told) else [told["r"]]
         if "added" in told and self.find(f"m-{told['added']}") is not None:
             return gaps
-        if "part" in told:
-            self._swap(told["part"])
+        if "part" in told or "jobs" in told:
+            self._swap(told.get("part", "") + told.get("jobs", ""))
         if "m" in told and self.find(f"m-{told['m']}") is not None:
             self._enter(told)
         return gaps

@@ -17,12 +17,17 @@ from chat.models import Conversation
 from chat.routing import socket_urlpatterns as of_chat
 from models_admin.routing import socket_urlpatterns as of_admin
 from webui.accounts import setup
-from webui.accounts.models import User
+from webui.accounts.models import AuditEntry, User
 from webui.http import SECURITY_HEADERS
 
 # Pages about one model on one host.
 MODEL_ACTS = ["model_load", "model_pin", "model_unload", "model_push", "model_rules"]
 MODEL_FORMS = ["model_copy", "model_delete"]
+# Pages about one host, and about one who stands in a line.
+HOST_ACTS = ["host_look", "host_aside", "host_switch", "host_remove"]
+HOST = ["host", *HOST_ACTS]
+TURN_ACTS = ["turn_remove", "turn_front"]
+
 MODEL = ["model", "model_shown", "model_menu", "modelfile_edit", *MODEL_ACTS, *MODEL_FORMS]
 
 PUBLIC = {"accounts:sign_in", "accounts:sign_out", "set_language", "healthz", "readyz"}
@@ -48,7 +53,9 @@ ADMINISTRATORS = {
     "models_admin:models",
     "models_admin:modelfile",
     "models_admin:modelfile_check",
-    *(f"models_admin:{name}" for name in MODEL),
+    *(f"models_admin:{name}" for name in [*MODEL, *HOST, *TURN_ACTS]),
+    *("models_admin:hosts", "models_admin:host_add", "models_admin:host_try", "models_admin:hosts_look"),
+    *("models_admin:queue", "models_admin:audit", "models_admin:audit_csv"),
     "models_admin:pull",
     "models_admin:jobs",
     "models_admin:job_cancel",
@@ -56,7 +63,7 @@ ADMINISTRATORS = {
     "models_admin:job_dismiss",
 }
 NUMBERED = {
-    *(f"models_admin:{name}" for name in MODEL),
+    *(f"models_admin:{name}" for name in [*MODEL, *HOST]),
     "accounts:person",
     "accounts:group",
     "accounts:group_delete",
@@ -64,6 +71,7 @@ NUMBERED = {
     "models_admin:job_retry",
     "models_admin:job_dismiss",
 }
+TURNS = {f"models_admin:{name}" for name in TURN_ACTS}
 OWN_CONVERSATION = {
     "chat:conversation",
     "chat:ask",
@@ -84,7 +92,7 @@ POST_ONLY = {
     "accounts:group_delete",
     "models_admin:practice",
     "models_admin:modelfile_check",
-    *(f"models_admin:{name}" for name in MODEL_ACTS),
+    *(f"models_admin:{name}" for name in [*MODEL_ACTS, *HOST_ACTS, *TURN_ACTS, "host_try", "hosts_look"]),
     "models_admin:pull",
     "models_admin:job_cancel",
     "models_admin:job_retry",
@@ -110,7 +118,7 @@ POST_TOO = {
     "accounts:group",
     "models_admin:setup_host",
     "models_admin:modelfile",
-    *(f"models_admin:{name}" for name in MODEL_FORMS),
+    *(f"models_admin:{name}" for name in [*MODEL_FORMS, "host", "host_add"]),
     "chat:title",
     "chat:edit",
 }
@@ -144,6 +152,8 @@ def address(name: str, conversation: Conversation, message: uuid.UUID | None = N
         return reverse(name, args=[conversation.pk])
     if name in OWN_MESSAGE:
         return reverse(name, args=[conversation.pk, message or conversation.head_id])
+    if name in TURNS:
+        return reverse(name, args=[uuid.uuid4()])
     return reverse(name, args=[999_999]) if name in NUMBERED else reverse(name)
 
 
@@ -227,7 +237,7 @@ def test_of_a_deleted_conversation_nothing_is_left_but_the_way_back(client, alic
 
 @pytest.mark.parametrize("name", sorted(ADMINISTRATORS))
 def test_members_do_not_learn_that_there_are_pages_for_administrators(client, alice, conversation, name, caplog):
-    """S04."""
+    """S04, S24."""
     client.force_login(alice)
     nowhere = client.get("/nowhere/")
     answer = call(client, name, address(name, conversation))
@@ -341,5 +351,6 @@ def _without_marks(answer: HttpResponse) -> str:
 
 
 def _rows() -> list[object]:
-    """Everything that is stored, but for the sessions."""
-    return [list(model.objects.order_by("pk").values()) for model in apps.get_models() if model is not Session]
+    """Everything that is stored, but for the sessions, and the record of who was refused."""
+    kept = [model for model in apps.get_models() if model not in {Session, AuditEntry}]
+    return [list(model.objects.order_by("pk").values()) for model in kept]

@@ -1,6 +1,7 @@
 """Every form changes what its fields say, and nothing else: what is sent besides is as if it had not been sent."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.apps import apps
@@ -13,10 +14,10 @@ from chat import services
 from chat.models import Message, State
 from models_admin.models import Job
 from tests.conftest import PASSWORD
-from tests.test_access_matrix import ADMINISTRATORS, NUMBERED, POST_ONLY, POST_TOO, address
+from tests.test_access_matrix import ADMINISTRATORS, NUMBERED, POST_ONLY, POST_TOO, TURNS, address
 from webui.accounts import setup
 from webui.accounts.models import Group, User
-from webui.inference.models import Host, InstalledModel
+from webui.inference.models import Host, InstalledModel, Turn, WaitingLine
 
 KEY = str(uuid.uuid4())
 QUESTION = {"text": "And then?", "model": "practice:latest", "think": "on", "client_key": KEY}
@@ -45,6 +46,16 @@ FORMS = {
     "chat:stop": {},
     "chat:title": {"title": "Other plans"},
     "chat:version": {},
+    "models_admin:host": {
+        "name": "gpu-one",
+        "url": "http://127.0.0.1:9",
+        "slots": "2",
+        "memory_gb": "48",
+        **dict.fromkeys(("host", "bearer", "forget_bearer", "any_certificate", "authority"), ""),
+    },
+    "models_admin:host_aside": {"do": "aside"},
+    "models_admin:host_remove": {"name": "gpu-01"},
+    "models_admin:host_switch": {"do": "off"},
     "models_admin:job_cancel": {},
     "models_admin:job_dismiss": {},
     "models_admin:job_retry": {},
@@ -76,10 +87,16 @@ FORMS = {
         "options": "top_k 3",
     },
     "models_admin:pull": {"model": "qwen3:32b", "host": "4711", "insecure": "on"},
+    "models_admin:turn_front": {},
+    "models_admin:turn_remove": {},
     "set_language": {"language": "zh-hans", "next": "/sign-in/"},
 }
-# Their one field is an address that is asked before anything is kept: tests/models_admin.
-ELSEWHERE = {"models_admin:setup_host", "models_admin:practice"}
+# They ask a host before anything is kept: tests/models_admin.
+ELSEWHERE = {
+    "models_admin:setup_host",
+    "models_admin:practice",
+    *(f"models_admin:{name}" for name in ("host_add", "host_look", "host_try", "hosts_look")),
+}
 AT_THE_DOOR = {"accounts:setup", "accounts:sign_in", "set_language"}
 STORE_NOTHING = {
     "models_admin:modelfile_check",
@@ -91,6 +108,9 @@ STORE_NOTHING = {
 }
 OURS = [model for model in apps.get_models() if model.__module__.split(".")[0] in {"chat", "models_admin", "webui"}]
 RUNNING, ENDED = 4711, 4712  # jobs; the host and its model are 4711, too
+
+
+WAITS = uuid.UUID(int=4711)
 
 
 def test_every_form_is_here():
@@ -106,10 +126,22 @@ def theirs(bob) -> Message:
 
 @pytest.fixture(autouse=True)
 def work(root, host):
-    """A group, a host with a model, a job that runs there and one that failed."""
+    """A group, a host with a model, one who waits for it, a job that runs there and one that failed."""
     Host.objects.filter(pk=host.pk).update(id=4711)
     Group.objects.create(pk=4711, name="Research")
     InstalledModel.objects.create(pk=4711, host_id=4711, name="qwen3:8b", seen_at=timezone.now())
+    line = WaitingLine.objects.create(host_id=4711, model="qwen3:8b")
+    Turn.objects.create(
+        pk=WAITS,
+        line=line,
+        person=root,
+        door="browser",
+        rank=0,
+        round=0,
+        joined_at=timezone.now(),
+        owner=WAITS,
+        lease_expires=timezone.now() + timedelta(hours=1),
+    )
     job = {"kind": "pull", "host_id": 4711, "started_by": root}
     Job.objects.create(pk=RUNNING, model="a", model_key="a:latest", **job)
     Job.objects.create(pk=ENDED, model="b", model_key="b:latest", state="failed", ended_at=timezone.now(), **job)
@@ -179,6 +211,8 @@ def done(name: str, person: User | None, answer: Message, fields: dict, known: d
 def url_of(name: str, answer: Message) -> str:
     if name == "accounts:person":
         return reverse(name, args=[answer.conversation.owner_id])
+    if name in TURNS:
+        return reverse(name, args=[WAITS])
     if name in NUMBERED:
         return reverse(name, args=[ENDED if name in {"models_admin:job_retry", "models_admin:job_dismiss"} else 4711])
     if name == "chat:edit":

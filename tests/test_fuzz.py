@@ -37,6 +37,7 @@ tries = settings(
 # It waits for a host that does not come, and takes nothing.
 PAGES = sorted(CLASSIFIED - {"models_admin:practice"})
 METHODS = [*["GET", "POST"] * 4, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
+HOST = ["name", "url", "slots", "memory_gb", "bearer", "forget_bearer", "any_certificate", "authority"]
 FIELDS = {
     "accounts:password": ["current", "new"],
     "accounts:group": ["name", "about", "members"],
@@ -57,6 +58,13 @@ FIELDS = {
     "chat:start": ["text", "model", "think", "client_key"],
     "chat:title": ["title"],
     "models_admin:check_host": ["url"],
+    "models_admin:audit": ["q", "action", "days", "before"],
+    "models_admin:audit_csv": ["q", "action", "days", "before"],
+    **{name: [*HOST, "host"] for name in ("models_admin:host", "models_admin:host_add", "models_admin:host_try")},
+    **{
+        name: ["do", "name"]
+        for name in ("models_admin:host_aside", "models_admin:host_switch", "models_admin:host_remove")
+    },
     "models_admin:model_copy": ["name"],
     "models_admin:model_delete": ["name"],
     "models_admin:model_rules": ["audience", "groups", "num_ctx", "num_gpu", "keep_alive", "options"],

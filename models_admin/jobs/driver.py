@@ -160,7 +160,7 @@ class Doing:
     async def run(self) -> None:
         """Do it, then store the ending."""
         job, error, detail = self._job, "", ""
-        client = client_of(job.host)
+        client = client_of(job.place)
         try:
             async with aclosing(steps(job, client)) as lines:
                 async for line in lines:
@@ -180,7 +180,7 @@ class Doing:
         if ends_as == State.DONE:
             # So that the pages show what there is now, before they say that it is done.
             with suppress(*DatabaseAway):
-                await hosts.refresh(job.host, client)
+                await hosts.refresh(job.place, client)
         await self._store(ends_as, error, detail)
 
     async def give_up(self) -> None:

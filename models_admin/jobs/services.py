@@ -69,14 +69,14 @@ def start(
 def cancel(*, job: Job, by: User) -> None:
     """What was downloaded stays on the host, so that a retry goes on from there."""
     state.ask_to_cancel(job, by)
-    driver.wake()
+    transaction.on_commit(driver.wake)
 
 
 def retry(*, job: Job, by: User) -> Job:
     """The same again, as a job of its own: the history keeps who tried when. Raises Busy."""
     again = start(
         kind=job.kind,
-        host=job.host,
+        host=job.place,
         model=job.model,
         by=by,
         source=job.source,

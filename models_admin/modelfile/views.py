@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from models_admin.details import details_of
 from models_admin.jobs import services
 from models_admin.jobs.forms import ModelNameField
-from models_admin.jobs.views import busy_sentence
+from models_admin.jobs.views import busy_sentence, start
 from models_admin.modelfile import lint
 from models_admin.modelfile.text import difference, text_of
 from models_admin.models import Job
@@ -105,7 +105,7 @@ def _start(request: Request, said: dict[str, Any], draft: lint.Draft) -> None:
     wish = {**modelfile.request(), "modelfile": str(modelfile)}
     if said["quantize"]:
         wish["quantize"] = said["quantize"]
-    services.start(kind=Job.Kind.CREATE, host=said["host"], model=said["name"], by=request.user, request=wish)
+    start(request, Job.Kind.CREATE, said["host"], said["name"], request=wish)
     if said["private"]:
         audience = {"audience": ModelAccess.Audience.ADMINISTRATORS}
         ModelAccess.objects.get_or_create(key=normal(said["name"]), defaults=audience)

@@ -64,6 +64,7 @@ function hear(told) {
   if (told.added && $(`#m-${told.added}`)) return; // it came with the thread
   if (told.m) enter(told);
   if (told.part) swap(told.part);
+  if (told.jobs && $("#jobs")) swap(told.jobs);
   if (told.m) settle(told);
   if (told.say) announce(told.say);
   if ("running" in told) count(told.running);

@@ -131,7 +131,15 @@ def test_axe_finds_nothing_where_models_are_looked_after(chromium, portal, theme
         page.fill("#group-name", "Research")
         page.get_by_role("button", name="Create group").click()
         look("group")
-    for address in ("/groups/", "/jobs/", "/models/new/?from=/etc/passwd"):
+    for address in (
+        "/groups/",
+        "/jobs/",
+        "/hosts/",
+        "/hosts/1/",
+        "/queue/",
+        "/audit/",
+        "/models/new/?from=/etc/passwd",
+    ):
         page.goto(address)
         look(address)
     page.goto("/models/?q=practice:latest")

@@ -194,5 +194,5 @@ async def test_nonsense_on_the_socket_is_ignored(root, said):
     await socket.send_to(text_data=said)
     await socket.send_to(text_data='{"watch":null,"lang":"en"}')
 
-    assert "part" in json.loads(await socket.receive_from(timeout=5))
+    assert "jobs" in json.loads(await socket.receive_from(timeout=5))
     await socket.disconnect()

@@ -29,7 +29,7 @@ async def test_a_host_that_does_not_answer_is_not_kept_and_the_address_stays(roo
 
     assert not await Host.objects.aexists()
     assert f'value="{address}"' in page
-    assert f"127.0.0.1:{unused_tcp_port} refuses the connection" in page
+    assert f"No Ollama answers at 127.0.0.1:{unused_tcp_port}" in page
 
 
 @pytest.mark.parametrize(

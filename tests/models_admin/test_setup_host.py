@@ -74,7 +74,7 @@ async def test_every_step_of_a_host_that_will_do_is_said(roots, practice):
         ("http://nobody.invalid", "Nobody knows this name"),
         ("http://169.254.169.254", "This address is not allowed here"),
         ("http://10.20.4.31", "Name it in OLLAMA_ALLOWED_HOSTS"),
-        ("http://127.0.0.1:9", "127.0.0.1:9 refuses the connection"),
+        ("http://127.0.0.1:9", "No Ollama answers at 127.0.0.1:9"),
     ],
 )
 async def test_the_first_step_that_fails_is_said_and_the_rest_is_not_tried(roots, typed, sentence):
@@ -95,7 +95,7 @@ async def test_what_answers_and_is_not_ollama_is_said(roots):
     async with server:
         part = await checked(roots, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
 
-    assert "What answers there is not Ollama" in part
+    assert "No Ollama answers" in part
 
 
 async def test_the_steps_are_said_in_the_language_of_the_administrator(roots, root, practice):

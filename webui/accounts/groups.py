@@ -1,13 +1,14 @@
 """The pages of groups, for administrators."""
 
 from django import forms
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Count
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from webui.accounts import audit
 from webui.accounts.access import administrators_only
 from webui.accounts.models import Group, Membership, User
 from webui.http import Request
@@ -37,7 +38,7 @@ def groups(request: Request) -> HttpResponseBase:
     administrators_only(request)
     form = GroupForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
-        group = _saved(Group(), form)
+        group = _saved(request, Group(), form)
         if group:
             return redirect("accounts:group", group.pk)
     found = Group.objects.annotate(people=Count("memberships")).order_by("name")
@@ -51,7 +52,7 @@ def group(request: Request, pk: int) -> HttpResponseBase:
     found = get_object_or_404(Group, pk=pk)
     members = set(found.memberships.values_list("user", flat=True))
     form = GroupForm(request.POST if request.method == "POST" else None)
-    if form.is_bound and form.is_valid() and _saved(found, form):
+    if form.is_bound and form.is_valid() and _saved(request, found, form):
         return redirect("accounts:groups")
     context = {
         "group": found,
@@ -67,22 +68,33 @@ def group(request: Request, pk: int) -> HttpResponseBase:
 def delete_group(request: Request, pk: int) -> HttpResponseBase:
     """What was for this group alone is for administrators alone then."""
     administrators_only(request)
-    get_object_or_404(Group, pk=pk).delete()
+    found = get_object_or_404(Group, pk=pk)
+    with audit.recorded(request, "group_deleted", found.name) as entry:
+        entry.before = _recorded(found)
+        found.delete()
     return redirect("accounts:groups")
 
 
-def _saved(group: Group, form: GroupForm) -> Group | None:
+def _saved(request: Request, group: Group, form: GroupForm) -> Group | None:
     """The group as the form says; None, and a word in the form, when another has the name."""
     said = form.cleaned_data
+    action = "group_changed" if group.pk else "group_added"
+    before = _recorded(group) if group.pk else {}
     group.name, group.about = said["name"], said["about"]
     try:
-        with transaction.atomic():
+        with audit.recorded(request, action, group.name) as entry:
             group.save()
             _set_members(group, {user.pk for user in said["members"]})
+            entry.before, entry.after = before, _recorded(group)
     except IntegrityError:
         form.add_error("name", _("There is a group of that name already."))
         return None
     return group
+
+
+def _recorded(group: Group) -> dict[str, object]:
+    members = list(group.members.order_by("username").values_list("username", flat=True))
+    return {**audit.fields_of(group, "name", "about"), "members": members}
 
 
 def _set_members(group: Group, wanted: set[int]) -> None:

@@ -99,3 +99,25 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.group}"
+
+
+class AuditEntry(models.Model):
+    """Who did what, when and from where. The database refuses to change or remove one.
+
+    ``what`` names the object; ``before`` and ``after`` are its fields that changed. Never a secret, never
+    what people write to models.
+    """
+
+    at = models.DateTimeField(auto_now_add=True)
+    who = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    action = models.CharField(max_length=40)
+    what = models.CharField(max_length=400, blank=True)
+    before = models.JSONField(default=dict, blank=True)
+    after = models.JSONField(default=dict, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["-at", "-id"], name="audit_newest_first")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.what}"

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from webui.accounts import services, setup
+from webui.accounts import audit, services, setup
 from webui.accounts.access import administrators_only
 from webui.accounts.addresses import client_address
 from webui.accounts.forms import AccountForm, PasswordForm, ProfileForm, SetupForm, SignInForm
@@ -25,6 +25,7 @@ from webui.http import Request
 
 log = logging.getLogger(__name__)
 
+RECORDED = ("is_active", "is_admin")
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -42,6 +43,7 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
         user = _authenticated(request, form, context) if form.is_valid() else None
         if user:
             login(request, user, backend=BACKEND)
+            audit.record(request, "signed_in")
             log.info("user %s signed in", user.pk)
             return HttpResponseRedirect(destination)
         context["failed"] = True
@@ -53,6 +55,8 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
 @login_not_required
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponseBase:
+    if request.user.is_authenticated:
+        audit.record(request, "signed_out")
     logout(request)
     return redirect("accounts:sign_in")
 
@@ -76,6 +80,7 @@ def set_up(request: HttpRequest) -> HttpResponseBase:
         except setup.AlreadySetUp:
             return redirect("accounts:sign_in")
         login(request, user, backend=BACKEND)
+        audit.record(request, "portal_set_up", user.username)
         return redirect("models_admin:setup_host")
     return render(request, "accounts/setup.html", {"form": form})
 
@@ -97,9 +102,10 @@ def change_password(request: Request) -> HttpResponseBase:
     if not form.is_valid():
         context = {"form": ProfileForm(instance=request.user), "password_form": form}
         return render(request, "accounts/settings.html", context)
-    services.change_password(
-        user=request.user, password=form.cleaned_data["new"], session_key=request.session.session_key
-    )
+    with audit.recorded(request, "own_password_changed"):
+        services.change_password(
+            user=request.user, password=form.cleaned_data["new"], session_key=request.session.session_key
+        )
     update_session_auth_hash(request, request.user)
     return redirect("accounts:settings")
 
@@ -113,9 +119,10 @@ def people(request: Request) -> HttpResponseBase:
     if form.is_bound and form.is_valid():
         made = form.cleaned_data
         try:
-            context["created"] = services.create(
-                username=made["username"], password=made["password"], display_name=made["name"], by=request.user
-            )
+            with audit.recorded(request, "person_added", made["username"]):
+                context["created"] = services.create(
+                    username=made["username"], password=made["password"], display_name=made["name"], by=request.user
+                )
             context["password"] = made["password"]
             form = AccountForm()
         except services.NameTaken:
@@ -131,17 +138,22 @@ def person(request: Request, pk: int) -> HttpResponseBase:
     user = get_object_or_404(User, pk=pk)
     context: dict[str, object] = {}
     try:
-        match request.POST.get("do"):
-            case "deactivate":
-                services.deactivate(user=user, by=request.user)
-            case "reactivate":
-                services.reactivate(user=user, by=request.user)
-            case "promote" | "demote" as change:
-                services.set_administrator(user=user, is_admin=change == "promote", by=request.user)
-            case "password":
-                context = {"created": user, "password": services.reset_password(user=user, by=request.user)}
-            case _:
-                raise Http404
+        with audit.recorded(request, "person_changed", user.username) as entry:
+            entry.before = audit.fields_of(user, *RECORDED)
+            match request.POST.get("do"):
+                case "deactivate":
+                    services.deactivate(user=user, by=request.user)
+                case "reactivate":
+                    services.reactivate(user=user, by=request.user)
+                case "promote" | "demote" as change:
+                    services.set_administrator(user=user, is_admin=change == "promote", by=request.user)
+                case "password":
+                    entry.action = "password_reset"
+                    context = {"created": user, "password": services.reset_password(user=user, by=request.user)}
+                case _:
+                    raise Http404
+            user.refresh_from_db()
+            entry.after = audit.fields_of(user, *RECORDED)
     except services.LastAdministrator:
         context = {"refused": _("Somebody must remain who administers the portal.")}
     if not context:
@@ -157,10 +169,14 @@ def _authenticated(request: HttpRequest, form: SignInForm, context: dict[str, ob
         user: User | None = adapter.authenticate(request, **form.cleaned_data)
     except ValidationError:
         log.warning("sign-in paused for %s", client_address(request))
+        audit.record(request, "sign_in_paused")
         context["paused"] = True
         return None
     if user is None:
         log.warning("sign-in failed from %s", client_address(request))
+        # Only the name of an account: what else was typed may be a password in the wrong field.
+        known = User.objects.filter(username__iexact=form.cleaned_data["username"]).first()
+        audit.record(request, "sign_in_failed", known.username if known else "")
         context["tries_left"] = adapter.tries_left()
     return user
 

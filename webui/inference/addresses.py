@@ -1,5 +1,6 @@
 """Which addresses an Ollama host may have. Decided when the portal is deployed, not in a form."""
 
+import asyncio
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from socket import gaierror, getaddrinfo
@@ -13,10 +14,13 @@ DEFAULT_PORT = 11434
 NEVER = [ip_network(net) for net in ("169.254.0.0/16", "fe80::/10", "0.0.0.0/32", "::/128", "224.0.0.0/4", "ff00::/8")]
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 MAX_PORT = 65_535
+# Mail, shells, files, databases: what a request of ours could do harm to, and Ollama never is.
+OTHERS_PORTS = {21, 22, 23, 25, 53, 110, 143, 389, 445, 465, 587, 636, 993, 995, 1433, 2375, 3306, 3389}
+OTHERS_PORTS |= {5432, 5672, 6379, 11211, 27017}
 
 
 class AddressRefused(ValueError):
-    """Not an address of an Ollama host; ``reason`` is form, name or forbidden."""
+    """Not an address of an Ollama host; ``reason`` is form, port, name or forbidden."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -35,6 +39,8 @@ def base_url(typed: str) -> str:
     extra = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
     if parts.scheme not in {"http", "https"} or extra or not HOST.fullmatch(host) or not 0 < port <= MAX_PORT:
         raise AddressRefused("form")
+    if port in OTHERS_PORTS:
+        raise AddressRefused("port")
     return f"{parts.scheme}://{host.lower()}:{port}"
 
 
@@ -45,10 +51,18 @@ def resolve(url: str) -> list[Address]:
         found = {ip_address(info[4][0]) for info in getaddrinfo(parts.hostname, parts.port)}
     except (gaierror, UnicodeError) as error:
         raise AddressRefused("name") from error
-    addresses = [_unwrapped(address) for address in found]
+    addresses = sorted((_unwrapped(address) for address in found), key=lambda address: (address.version, address))
     if not all(_is_allowed(address, parts.hostname or "") for address in addresses):
         raise AddressRefused("forbidden")
     return addresses
+
+
+async def resolved(url: str) -> str:
+    """Where to connect to: a name may mean another address than when it was looked at. Raises OSError."""
+    try:
+        return str((await asyncio.to_thread(resolve, url))[0])
+    except AddressRefused as error:
+        raise OSError(f"the address is refused: {error.reason}") from error
 
 
 def _is_allowed(address: Address, name: str) -> bool:

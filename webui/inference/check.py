@@ -5,10 +5,12 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from webui.inference.addresses import AddressRefused, base_url, resolve
-from webui.ollama import OllamaClient, OllamaError, RunningModel, StreamBroken
+from webui.inference.clients import client_to
+from webui.ollama import HostUntrusted, OllamaClient, OllamaError, RequestRefused, RunningModel, StreamBroken
 
 NAMES_SHOWN = 4
 STREAM_TOKENS = 24
@@ -16,6 +18,7 @@ STREAM_PATIENCE_S = 5.0
 # Of the time the model took to write, how much at least must pass between the first piece and the last.
 STREAMED_SHARE = 0.3
 TOO_QUICK_TO_TELL_MS = 20
+CLOSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class HostCheck:
         return bool(self.steps) and all(step.state != "danger" for step in self.steps)
 
 
-async def check(typed: str) -> HostCheck:
+async def check(typed: str, *, bearer: str = "", verify_tls: bool = True, authority: str = "") -> HostCheck:
     """Look at the address, the version, the models, whether a stream is held back, whether anybody can get there."""
     try:
         url = base_url(typed)
@@ -52,11 +55,17 @@ async def check(typed: str) -> HostCheck:
         return HostCheck([Step(f"address-{error.reason}", "danger")])
     steps = [Step("address", "ok", str(addresses[0]), _ms_since(began))]
     try:
-        async with OllamaClient(url) as client, aclosing(_looking(client)) as looking:
+        way = client_to(url, bearer=bearer, verify_tls=verify_tls, authority=authority)
+        async with way as client, aclosing(_looking(client)) as looking:
             async for step in looking:
                 steps.append(step)
+    except HostUntrusted as error:
+        steps.append(Step("fails-untrusted", "danger", str(error)))
+        return HostCheck(steps, url)
     except OllamaError as error:
-        steps.append(Step(f"fails-{error.kind}", "danger", urlsplit(url).netloc))
+        is_closed = isinstance(error, RequestRefused) and error.status in CLOSED
+        # One word for all others: whoever may name hosts does not learn which ports of one are open.
+        steps.append(Step("fails-refused" if is_closed else "fails", "danger", urlsplit(url).netloc))
         return HostCheck(steps, url)
     if not addresses[0].is_loopback:
         steps.append(Step("open", "warn", str(urlsplit(url).port)))

@@ -1,17 +1,30 @@
 """One Ollama client per host, kept so that its connections are used again."""
 
+from webui.inference import addresses
 from webui.inference.models import Host
 from webui.ollama import OllamaClient
 
-_clients: dict[tuple[str, str], OllamaClient] = {}
+_clients: dict[tuple[object, ...], OllamaClient] = {}
 
 
 def client_of(host: Host) -> OllamaClient:
-    """The client for the host's address and token. Belongs to the event loop of the serving process."""
-    key = (host.base_url, host.bearer)
-    if key not in _clients:
-        _clients[key] = OllamaClient(host.base_url, bearer=host.bearer or None)
-    return _clients[key]
+    """The client for the way to the host. Belongs to the event loop of the serving process."""
+    way = (host.base_url, host.bearer, host.verify_tls, host.authority)
+    if way not in _clients:
+        _clients[way] = client_for(host)
+    return _clients[way]
+
+
+def client_for(host: Host) -> OllamaClient:
+    """A client of the caller's own, to be closed by them."""
+    return client_to(host.base_url, bearer=host.bearer, verify_tls=host.verify_tls, authority=host.authority)
+
+
+def client_to(url: str, *, bearer: str = "", verify_tls: bool = True, authority: str = "") -> OllamaClient:
+    """Connects to addresses that are allowed, and to no others."""
+    return OllamaClient(
+        url, bearer=bearer or None, verify=verify_tls, authority=authority or None, resolve=addresses.resolved
+    )
 
 
 async def close_clients() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -10,12 +11,13 @@ from urllib.parse import urlsplit
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from webui.db import DatabaseAway, read_db, run_db, take_turns
 from webui.inference.check import check
-from webui.inference.clients import client_of
+from webui.inference.clients import client_for, client_of
 from webui.inference.models import Host, InstalledModel
 from webui.ollama import InstalledModel as Found
 from webui.ollama import ModelDetails, OllamaClient, OllamaError, RunningModel
@@ -64,15 +66,26 @@ def register_configured() -> None:
 
 async def refresh_once(host: Host) -> None:
     """Like ``refresh``, from a thread or loop that does not serve: with a client of its own."""
-    async with OllamaClient(host.base_url, bearer=host.bearer or None) as client:
+    async with client_for(host) as client:
         await refresh(host, client)
+
+
+def look_now(*hosts: Host) -> None:
+    """Look at some hosts at once, from a thread that serves; whoever does not answer costs ``PATIENCE_S``."""
+    async_to_sync(_refresh_each)(hosts)
+
+
+async def _refresh_each(hosts: Iterable[Host]) -> None:
+    await asyncio.gather(*map(refresh_once, hosts))
 
 
 async def refresh(host: Host, client: OllamaClient) -> None:
     """Ask a host how it is and what it has, and store that."""
+    began = time.monotonic()
     try:
         async with asyncio.timeout(PATIENCE_S):
             version, models, running = await asyncio.gather(client.version(), client.models(), client.running())
+            took_ms = round((time.monotonic() - began) * 1000)
     except (OllamaError, TimeoutError) as error:
         await run_db(_store_failure, host, str(error) or type(error).__name__)
         return
@@ -84,7 +97,7 @@ async def refresh(host: Host, client: OllamaClient) -> None:
         if details := shown.get(row.name):
             row.capabilities = list(details.capabilities)
             row.context_length = min(details.context_length, LONGEST_CONTEXT)
-    await run_db(_store, host, version, rows, set(shown))
+    await run_db(_store, host, version, took_ms, rows, set(shown))
 
 
 async def _details_of_new(
@@ -207,10 +220,19 @@ def _row(host: Host, model: Found, loaded: dict[str, RunningModel]) -> Installed
 
 
 @transaction.atomic
-def _store(host: Host, version: str, rows: list[InstalledModel], shown: set[str]) -> None:
-    Host.objects.filter(pk=host.pk).update(
-        health=Host.Health.WELL, version=version[:40], last_error="", checked_at=timezone.now()
+def _store(host: Host, version: str, took_ms: int, rows: list[InstalledModel], shown: set[str]) -> None:
+    now = timezone.now()
+    known = Host.objects.filter(pk=host.pk).update(
+        health=Host.Health.WELL,
+        version=version[:40],
+        last_error="",
+        checked_at=now,
+        answered_at=now,
+        took_ms=took_ms,
+        tries=0,
     )
+    if not known:  # removed meanwhile
+        return
     always = ["digest", "size", "family", "parameter_size", "quantization", "changed_at", "seen_at"]
     always += ["loaded", "vram", "memory", "context_used", "expires_at"]
     detailed = [row for row in rows if row.name in shown]
@@ -223,7 +245,7 @@ def _store(host: Host, version: str, rows: list[InstalledModel], shown: set[str]
 
 def _store_failure(host: Host, error: str) -> None:
     Host.objects.filter(pk=host.pk).update(
-        health=Host.Health.UNREACHABLE, last_error=error[:500], checked_at=timezone.now()
+        health=Host.Health.UNREACHABLE, last_error=error[:500], checked_at=timezone.now(), tries=F("tries") + 1
     )
 
 

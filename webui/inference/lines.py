@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
-from webui.inference.line import Line, Ticket
+from webui.inference.line import FRONT, Line, Ticket
 from webui.inference.models import Host, InstalledModel, Turn, Usage, WaitingLine
 
 LEASE = timedelta(seconds=10)
@@ -90,12 +90,35 @@ def end(owner: UUID) -> None:
     Turn.objects.filter(owner=owner).delete()
 
 
+@transaction.atomic
+def remove(turn: UUID) -> None:
+    """End it, wherever it stands. Its process hears of it when it looks, within a second."""
+    _lock_line_of(turn)
+    Turn.objects.filter(pk=turn).update(removed=True)
+
+
+@transaction.atomic
+def move_to_front(turn: UUID) -> None:
+    """It is admitted next."""
+    _lock_line_of(turn)
+    Turn.objects.filter(pk=turn, admitted_at=None).update(rank=FRONT)
+
+
+def line_of(turns: Collection[Turn]) -> Line:
+    """The line in which these turns, all that it has, stand. To look at, not to change."""
+    return _line_of(next(iter(turns)).line, [_row_of_turn(turn) for turn in turns])
+
+
 def lengths(places: Iterable[InstalledModel]) -> dict[Key, Length]:
     """How long the lines are in which one could stand."""
     here = Q(line__host__in={place.host_id for place in places}, line__model__in={place.name for place in places})
     counted = Turn.objects.alive().filter(here).values_list("line__host", "line__model")
     rows = counted.annotate(waiting=Count("pk", filter=Q(admitted_at=None)), holding=Count("admitted_at"))
     return {(host, model): Length(waiting, holding) for host, model, waiting, holding in rows}
+
+
+def _lock_line_of(turn: UUID) -> None:
+    WaitingLine.objects.select_for_update().filter(turns=turn).first()
 
 
 def _locked(keys: Collection[Key]) -> dict[Key, WaitingLine]:
@@ -180,6 +203,11 @@ def _store(
 def _ticket_of(turn: _Row) -> Ticket:
     admitted = turn.admitted_at.timestamp() if turn.admitted_at else None
     return Ticket(turn.id, turn.person, turn.rank, turn.joined_at.timestamp(), turn.round, admitted)
+
+
+def _row_of_turn(turn: Turn) -> _Row:
+    times = turn.joined_at, turn.admitted_at
+    return _Row(turn.pk, turn.person_id, turn.rank, turn.round, *times, removed=turn.removed, lives=True)
 
 
 def _row_of(ticket: Ticket, row: WaitingLine, owner: UUID, door: Usage.Door) -> Turn:

@@ -17,7 +17,7 @@ class HostQuerySet(models.QuerySet["Host"]):
 
 
 class Host(models.Model):
-    """An Ollama server."""
+    """An Ollama server. ``total_memory`` is typed in: Ollama reports only what models take."""
 
     class Health(TextChoices):  # in here mypy takes "models" for the models of a host
         UNKNOWN = "unknown"
@@ -27,6 +27,9 @@ class Host(models.Model):
     name = models.CharField(max_length=80, unique=True)
     base_url = models.CharField(max_length=300, unique=True)
     bearer = models.CharField(max_length=300, blank=True)
+    verify_tls = models.BooleanField(default=True, db_default=True)
+    authority = models.TextField(blank=True, default="", db_default="")  # a certificate of the company's own, PEM
+    total_memory = models.BigIntegerField(null=True, blank=True)  # bytes
     slots = models.PositiveSmallIntegerField(default=1)
     practice = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
@@ -35,6 +38,9 @@ class Host(models.Model):
     version = models.CharField(max_length=40, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    took_ms = models.PositiveIntegerField(null=True, blank=True)
+    tries = models.PositiveIntegerField(default=0, db_default=0)  # in vain since it answered last
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[HostQuerySet] = HostQuerySet.as_manager()  # type: ignore[assignment]  # as_manager types

@@ -4,6 +4,7 @@ from .client import OllamaClient
 from .errors import (
     HostBusy,
     HostUnreachable,
+    HostUntrusted,
     ModelFailed,
     ModelNotFound,
     OllamaError,
@@ -31,6 +32,7 @@ __all__ = [
     "GenerateChunk",
     "HostBusy",
     "HostUnreachable",
+    "HostUntrusted",
     "InstalledModel",
     "ModelDetails",
     "ModelFailed",

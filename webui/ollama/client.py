@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
@@ -13,6 +14,7 @@ from webui.text import clean_text, one_line
 from .errors import (
     HostBusy,
     HostUnreachable,
+    HostUntrusted,
     ModelNotFound,
     OllamaError,
     RequestRefused,
@@ -22,7 +24,7 @@ from .errors import (
     UnexpectedAnswer,
 )
 from .stream import Cleaner, Object, error_text, objects, parse
-from .transport import Transport
+from .transport import Resolve, Transport
 from .types import (
     ChatChunk,
     Counters,
@@ -49,7 +51,10 @@ HTTP_NOT_FOUND, HTTP_BUSY, HTTP_OK = 404, 503, 200
 
 
 class OllamaClient:
-    """Every endpoint of a host; ``transport`` is where tests come in. Raises OllamaError."""
+    """Every endpoint of a host; ``transport`` is where tests come in. Raises OllamaError.
+
+    ``authority``: a certificate (PEM) that is trusted beside the usual ones. ``resolve``: see Transport.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,8 @@ class OllamaClient:
         *,
         bearer: str | None = None,
         verify: bool = True,
+        authority: str | None = None,
+        resolve: Resolve | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         first_byte_s: float = FIRST_BYTE_S,
         idle_s: float = IDLE_S,
@@ -71,7 +78,7 @@ class OllamaClient:
                 **({"Authorization": f"Bearer {bearer}"} if bearer else {}),
             },
             timeout=httpx.Timeout(None, connect=CONNECT_S, write=WRITE_S),
-            transport=transport or Transport(verify=verify),
+            transport=transport or Transport(verify=verify, authority=authority, resolve=resolve),
             trust_env=False,
             follow_redirects=False,
         )
@@ -329,7 +336,8 @@ async def _wire_errors() -> AsyncIterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise HostUnreachable(_plain(error)) from error
+        untrusted = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+        raise (HostUntrusted if untrusted else HostUnreachable)(_plain(error)) from error
     except httpx.ReadTimeout as error:
         raise StreamSilent(_plain(error)) from error
     except (httpx.TransportError, httpx.StreamError) as error:

@@ -30,6 +30,12 @@ class HostUnreachable(OllamaError):
     kind = "unreachable"
 
 
+class HostUntrusted(HostUnreachable):
+    """Its certificate is of nobody we trust, or of another name."""
+
+    kind = "untrusted"
+
+
 class HostBusy(OllamaError):
     kind = "busy"
 

@@ -8,7 +8,7 @@ before it speak, and raises httpx's errors.
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
 
 import httpx
@@ -23,15 +23,22 @@ KEPT_S = 30.0
 CLOSED_MEANWHILE = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
+Resolve = Callable[[str], Awaitable[str]]
+
+
 class Transport(httpx.AsyncBaseTransport):
     """Keeps idle connections for the next request.
 
     Of httpx's timeouts it knows ``connect``, ``write``, ``read`` (between two arrivals) and one more, ``head``:
     until the answer begins.
+
+    ``resolve`` gives the address to connect to, from ``scheme://host:port``; it may refuse with an OSError.
     """
 
-    def __init__(self, *, verify: bool = True) -> None:
+    def __init__(self, *, verify: bool = True, authority: str | None = None, resolve: Resolve | None = None) -> None:
         self._verify = verify
+        self._authority = authority
+        self._resolve = resolve
         self._idle: dict[Origin, list[Connection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -71,11 +78,12 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def _connect(self, request: httpx.Request) -> Connection:
         origin = scheme, host, port = _origin_of(request.url)
-        secured = _ssl_context(verify=self._verify) if scheme == "https" else None
+        secured = _ssl_context(verify=self._verify, authority=self._authority) if scheme == "https" else None
         try:
             async with asyncio.timeout(_limits_of(request).get("connect")):
+                address = await self._resolve(f"{scheme}://{host}:{port}") if self._resolve else host
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(origin), host, port, ssl=secured
+                    lambda: Connection(origin), address, port, ssl=secured, server_hostname=host if secured else None
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
@@ -130,9 +138,12 @@ class _Stream(httpx.AsyncByteStream):
 
 
 @cache
-def _ssl_context(*, verify: bool) -> ssl.SSLContext:
-    """One for all hosts: reading the certificates of this machine takes a while."""
-    return httpx.create_ssl_context(verify=verify, trust_env=False)
+def _ssl_context(*, verify: bool, authority: str | None) -> ssl.SSLContext:
+    """One for all hosts: reading the certificates takes a while."""
+    context = httpx.create_ssl_context(verify=verify, trust_env=False)
+    if authority:
+        context.load_verify_locations(cadata=authority)
+    return context
 
 
 def _origin_of(url: httpx.URL) -> Origin:

@@ -6,6 +6,8 @@ import pytest
 
 from webui.inference import addresses
 from webui.inference.addresses import AddressRefused, base_url, resolve
+from webui.inference.clients import client_to
+from webui.ollama import HostUnreachable
 
 
 @pytest.mark.parametrize(
@@ -49,10 +51,20 @@ def test_an_address_is_rebuilt_from_its_parts(typed, stored):
     ],
 )
 def test_what_is_no_plain_address_is_refused(typed):
+    """S26."""
     with pytest.raises(AddressRefused) as refused:
         base_url(typed)
 
     assert refused.value.reason == "form"
+
+
+@pytest.mark.parametrize("port", [22, 25, 5432, 6379])
+def test_ports_of_other_services_are_refused(port):
+    """S26."""
+    with pytest.raises(AddressRefused) as refused:
+        base_url(f"http://gpu-01:{port}")
+
+    assert refused.value.reason == "port"
 
 
 @pytest.fixture
@@ -86,6 +98,7 @@ def test_a_name_nobody_knows_is_refused(names):
     "address", ["169.254.169.254", "0.0.0.0", "224.0.0.1", "::ffff:169.254.169.254", "fe80::1", "::", "ff02::1"]
 )
 def test_some_addresses_are_refused_whatever_is_allowed(names, settings, address):
+    """S25."""
     settings.OLLAMA_ALLOWED_HOSTS = ["0.0.0.0/0", "::/0", "gpu-01"]
     names["gpu-01"] = address
 
@@ -147,6 +160,7 @@ def test_this_machine_is_allowed_however_its_number_is_written(settings, typed):
     "typed", ["0xa9fea9fe", "2852039166", "169.254.43518", "[::ffff:a9fe:a9fe]", "0x0", "0", "[::]", "[fe80::1]"]
 )
 def test_what_is_never_allowed_is_not_however_its_number_is_written(settings, typed):
+    """S25."""
     settings.OLLAMA_ALLOWED_HOSTS = ["0.0.0.0/0", "::/0"]
 
     assert reason_for(base_url(f"http://{typed}")) == "forbidden"
@@ -154,6 +168,7 @@ def test_what_is_never_allowed_is_not_however_its_number_is_written(settings, ty
 
 @pytest.mark.parametrize("typed", ["0x08080808", "134744072", "8.8.2056", "[2001:4860:4860::8888]"])
 def test_what_nobody_allowed_is_not_however_its_number_is_written(settings, typed):
+    """S25."""
     settings.OLLAMA_ALLOWED_HOSTS = []
 
     assert reason_for(base_url(f"http://{typed}")) == "forbidden"
@@ -170,3 +185,15 @@ def test_a_name_with_one_allowed_address_and_one_that_is_not_is_refused(settings
 @pytest.mark.parametrize("url", ["http://a..b:11434", "http://" + "a" * 64 + ":11434"])
 def test_a_name_that_cannot_be_one_is_known_to_nobody(url):
     assert reason_for(url) == "name"
+
+
+async def test_a_name_that_leads_elsewhere_after_it_was_looked_at_is_not_followed(names, settings, practice):
+    """S28."""
+    names["localhost"] = "127.0.0.1"
+    async with client_to(practice.url.replace("127.0.0.1", "localhost")) as client:
+        assert await client.version()
+
+    names["localhost"] = "8.8.8.8"
+    async with client_to(practice.url.replace("127.0.0.1", "localhost")) as client:
+        with pytest.raises(HostUnreachable, match="forbidden"):
+            await client.version()

@@ -99,10 +99,11 @@ async def test_a_model_that_fails_says_nothing_of_the_host(practice):
 
 
 async def test_nothing_behind_a_port(unused_tcp_port):
+    """S29."""
     found = await check(f"http://127.0.0.1:{unused_tcp_port}")
 
     assert not found.passed
-    assert steps(found) == [("address", "ok"), ("fails-unreachable", "danger")]
+    assert steps(found) == [("address", "ok"), ("fails", "danger")]
 
 
 @pytest.mark.parametrize(
@@ -114,12 +115,18 @@ async def test_nothing_behind_a_port(unused_tcp_port):
         b"SSH-2.0-OpenSSH_9.2\r\n",
     ],
 )
-async def test_something_else_than_ollama(answer):
+async def test_something_else_than_ollama_is_told_no_differently_than_nothing(answer):
+    """S29."""
     async with answering(answer) as url:
         found = await check(url)
 
     assert not found.passed
-    assert steps(found)[-1][1] == "danger"
+    assert steps(found) == [("address", "ok"), ("fails", "danger")]
+
+
+async def test_a_host_that_wants_a_token():
+    async with answering(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n") as url:
+        assert steps(await check(url)) == [("address", "ok"), ("fails-refused", "danger")]
 
 
 @pytest.mark.parametrize(("typed", "key"), [("http://a b", "address-form"), ("http://8.8.8.8", "address-forbidden")])

@@ -1,0 +1,61 @@
+"""The record of who changed what. Every act of an administrator, and every way in, leaves one entry."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from django.db import models, transaction
+from django.http import HttpRequest
+
+from webui.accounts.addresses import client_address
+from webui.accounts.models import AuditEntry, User
+from webui.text import one_line
+
+WHAT_LENGTH = 400
+
+Fields = Mapping[str, object]
+
+
+@dataclass
+class Entry:
+    """What is to be recorded. Whoever has done nothing after all says ``nothing_done``."""
+
+    action: str
+    what: str
+    before: dict[str, object] = field(default_factory=dict)
+    after: dict[str, object] = field(default_factory=dict)
+    is_done: bool = True
+
+    def nothing_done(self) -> None:
+        self.is_done = False
+
+
+@contextmanager
+def recorded(request: HttpRequest, action: str, what: object = "") -> Iterator[Entry]:
+    """Do something and record it, or neither: both are in one transaction."""
+    entry = Entry(action, str(what))
+    with transaction.atomic():
+        yield entry
+        if entry.is_done:
+            record(request, entry.action, entry.what, before=entry.before, after=entry.after)
+
+
+def record(
+    request: HttpRequest, action: str, what: str = "", *, before: Fields | None = None, after: Fields | None = None
+) -> None:
+    """One entry. Of ``before`` and ``after`` only what differs is kept."""
+    before, after = before or {}, after or {}
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    AuditEntry.objects.create(
+        who=request.user if isinstance(request.user, User) else None,
+        action=action,
+        what=one_line(what)[:WHAT_LENGTH],
+        before={name: before[name] for name in names if name in before},
+        after={name: after[name] for name in names if name in after},
+        address=client_address(request),
+    )
+
+
+def fields_of(row: models.Model, *names: str) -> dict[str, object]:
+    """What a row says, as an entry keeps it."""
+    return {name: getattr(row, name) for name in names}
