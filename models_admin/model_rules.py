@@ -24,6 +24,26 @@ SMALLEST_CONTEXT, LARGEST_CONTEXT = 256, 16_777_216
 MOST_LAYERS = 10_000
 
 
+class OptionsField(forms.CharField):
+    """Options of a model: a line each, as after PARAMETER in a Modelfile; ``stop`` may come several times."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=4000, required=False)
+
+    def clean(self, value: Any) -> dict[str, object]:
+        found: dict[str, Any] = {}
+        for line in filter(None, map(str.strip, super().clean(value).splitlines())):
+            name, _blank, text = line.partition(" ")
+            if name in OPERATORS_ONLY:
+                raise forms.ValidationError(_("%(name)s cannot be set here.") % {"name": name})
+            try:
+                option = typed(name, text.strip())
+            except ValueError as error:
+                raise forms.ValidationError(_("“%(line)s”: %(why)s") % {"line": line, "why": error}) from error
+            found[name] = [*found.get(name, []), option] if TYPES[name] is list else option
+        return found
+
+
 class RulesForm(forms.Form):
     audience = forms.ChoiceField(choices=ModelAccess.Audience.choices)
     groups = forms.ModelMultipleChoiceField(Group.objects.all(), required=False)
@@ -33,27 +53,13 @@ class RulesForm(forms.Form):
     num_gpu = forms.IntegerField(min_value=-1, max_value=MOST_LAYERS, required=False)
     main_gpu = forms.IntegerField(min_value=0, max_value=MOST_LAYERS, required=False)
     keep_alive = forms.CharField(max_length=20, required=False)
-    options = forms.CharField(max_length=4000, required=False)
+    options = OptionsField()
 
     def clean_keep_alive(self) -> str:
         text: str = self.cleaned_data["keep_alive"].replace(" ", "")
         if text and not DURATION.fullmatch(text):
             raise forms.ValidationError(_("Write it like 30m, 2h or -1 (for ever)."))
         return text
-
-    def clean_options(self) -> dict[str, object]:
-        """A line each, as after PARAMETER in a Modelfile; ``stop`` may come several times."""
-        found: dict[str, Any] = {}
-        for line in filter(None, map(str.strip, self.cleaned_data["options"].splitlines())):
-            name, _blank, text = line.partition(" ")
-            if name in OPERATORS_ONLY:
-                raise forms.ValidationError(_("%(name)s cannot be set here.") % {"name": name})
-            try:
-                value = typed(name, text.strip())
-            except ValueError as error:
-                raise forms.ValidationError(_("“%(line)s”: %(why)s") % {"line": line, "why": error}) from error
-            found[name] = [*found.get(name, []), value] if TYPES[name] is list else value
-        return found
 
 
 @require_POST

@@ -4,6 +4,7 @@ from models_admin import audit_views, model_rules, model_views, queue_views, vie
 from models_admin.hosts import views as hosts
 from models_admin.jobs import views as jobs
 from models_admin.modelfile import views as modelfile
+from models_admin.playground import views as playground
 
 app_name = "models_admin"
 
@@ -36,6 +37,9 @@ urlpatterns = [
     path("models/<int:pk>/copy/", model_views.copy, name="model_copy"),
     path("models/<int:pk>/delete/", model_views.delete, name="model_delete"),
     path("models/pull/", jobs.pull, name="pull"),
+    path("playground/", playground.playground, name="playground"),
+    path("playground/complete/", playground.complete, name="playground_complete"),
+    path("playground/embed/", playground.embed, name="playground_embed"),
     path("queue/", queue_views.queue, name="queue"),
     path("queue/<uuid:pk>/remove/", queue_views.remove, name="turn_remove"),
     path("queue/<uuid:pk>/front/", queue_views.to_front, name="turn_front"),

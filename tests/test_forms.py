@@ -24,9 +24,9 @@ QUESTION = {"text": "And then?", "model": "practice:latest", "think": "on", "cli
 ACCOUNT = {"name": "Dan", "username": "dan", "password": "another horse battery"}
 # Of every form, what makes it do something.
 FORMS = {
-    "accounts:group": {"name": "Tea", "about": "Drinkers", "members": []},
+    "accounts:group": {"name": "Tea", "about": "Drinkers", "playground": "", "members": []},
     "accounts:group_delete": {},
-    "accounts:groups": {"name": "Coffee", "about": "Others", "members": []},
+    "accounts:groups": {"name": "Coffee", "about": "Others", "playground": "", "members": []},
     "accounts:password": {"current": PASSWORD, "new": "another horse battery"},
     "accounts:people": ACCOUNT,
     "accounts:person": {"do": "password"},
@@ -95,6 +95,8 @@ FORMS = {
 ELSEWHERE = {
     "models_admin:setup_host",
     "models_admin:practice",
+    "models_admin:playground_complete",
+    "models_admin:playground_embed",
     *(f"models_admin:{name}" for name in ("host_add", "host_look", "host_try", "hosts_look")),
 }
 AT_THE_DOOR = {"accounts:setup", "accounts:sign_in", "set_language"}

@@ -71,6 +71,11 @@ FIELDS = {
     "models_admin:modelfile": ["name", "host", "text", "quantize", "private", "original", "replaces", "from"],
     "models_admin:modelfile_check": ["text", "host", "fix", "original"],
     "models_admin:models": ["q", "host", "sort"],
+    "models_admin:playground_complete": [
+        *("model", "prompt", "suffix", "system", "template", "raw", "answer_format", "schema"),
+        *("options", "goes_on", "context"),
+    ],
+    "models_admin:playground_embed": ["model", "texts", "dimensions", "singly"],
     "models_admin:pull": ["model", "host", "insecure"],
     "models_admin:setup_host": ["url"],
     "set_language": ["language", "next"],

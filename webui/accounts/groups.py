@@ -20,6 +20,7 @@ class GroupForm(forms.Form):
 
     name = forms.CharField(max_length=80)
     about = forms.CharField(max_length=200, required=False)
+    playground = forms.BooleanField(required=False)
     members = forms.ModelMultipleChoiceField(User.objects.all(), required=False)
 
     def clean_name(self) -> str:
@@ -80,7 +81,7 @@ def _saved(request: Request, group: Group, form: GroupForm) -> Group | None:
     said = form.cleaned_data
     action = "group_changed" if group.pk else "group_added"
     before = _recorded(group) if group.pk else {}
-    group.name, group.about = said["name"], said["about"]
+    group.name, group.about, group.playground = said["name"], said["about"], said["playground"]
     try:
         with audit.recorded(request, action, group.name) as entry:
             group.save()
@@ -94,7 +95,7 @@ def _saved(request: Request, group: Group, form: GroupForm) -> Group | None:
 
 def _recorded(group: Group) -> dict[str, object]:
     members = list(group.members.order_by("username").values_list("username", flat=True))
-    return {**audit.fields_of(group, "name", "about"), "members": members}
+    return {**audit.fields_of(group, "name", "about", "playground"), "members": members}
 
 
 def _set_members(group: Group, wanted: set[int]) -> None:

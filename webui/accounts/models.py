@@ -6,6 +6,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 
@@ -65,12 +66,20 @@ class User(AbstractBaseUser):
         """What other people see."""
         return self.display_name or self.username
 
+    @cached_property
+    def may_use_playground(self) -> bool:
+        return self.is_admin or self.member_of.filter(playground=True).exists()
+
 
 class Group(models.Model):
-    """People who have something in common: which models they may use, and which one they begin with."""
+    """People who have something in common: which models they may use, and which one they begin with.
+
+    ``playground``: they may also ask models without a conversation around it.
+    """
 
     name = models.CharField(max_length=80)
     about = models.CharField(max_length=200, blank=True)
+    playground = models.BooleanField(default=False, db_default=False)
     members: "models.ManyToManyField[User, Membership]" = models.ManyToManyField(
         User, through="Membership", related_name="member_of"
     )

@@ -35,6 +35,13 @@ def offers_for(user: User) -> list[Offer]:
     return sorted(map(_offer, best.values()), key=_rank)
 
 
+def models_for(user: User) -> list[tuple[str, frozenset[str]]]:
+    """Every model this person may use, for whatever it is good, and what it can do; by name."""
+    may_use = usable_by(user)
+    found = InstalledModel.objects.filter(host__enabled=True).order_by("name").values_list("name", "capabilities")
+    return sorted({(name, frozenset(can)) for name, can in found if may_use(name)}, key=lambda model: model[0])
+
+
 def _rank(offer: Offer) -> tuple[bool, bool, str]:
     # A colon sorts before a dash then: "tiny:latest" stands before "tiny-code:latest".
     return not offer.available, not offer.loaded, offer.name.lower().replace(":", " ")

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from webui.accounts.models import User
 from webui.db import read_db
@@ -20,7 +21,15 @@ from webui.inference.clients import client_of
 from webui.inference.models import Host, InstalledModel, Usage
 from webui.inference.policy import Policy, policy_of
 from webui.inference.turns import Place, Removed, Turns
-from webui.ollama import ChatChunk, HostBusy, HostUnreachable, OllamaClient, OllamaError
+from webui.ollama import (
+    ChatChunk,
+    Embeddings,
+    GenerateChunk,
+    HostBusy,
+    HostUnreachable,
+    OllamaClient,
+    OllamaError,
+)
 from webui.ollama.names import same_model
 
 LOOK_FOR_MODEL_IN_MEMORY_S = 1.0
@@ -45,18 +54,41 @@ class CannotContinue(Exception):
     """The model starts over instead of going on where its answer stopped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked of a model, and for whom. ``messages`` are Ollama's: role and content."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What every order says: which model is asked, for whom, and through which door they came."""
 
     person: int
     model: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    door: Usage.Door = Usage.Door.BROWSER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order(Asked):
+    """A conversation to go on with. ``messages`` are Ollama's: role and content."""
+
     messages: Sequence[Mapping[str, object]]
     think: bool | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
     continues: bool = False  # the last message is the answer so far
     automatic: bool = False  # nobody asked for it; give up rather than improvise
-    door: Usage.Door = Usage.Door.BROWSER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion(Asked):
+    """A text to go on with, without a conversation around it; the fields are those of ``/api/generate``."""
+
+    prompt: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vectors(Asked):
+    """Texts to be turned into vectors. ``singly``: one by one, by the endpoint hosts had before 0.3."""
+
+    texts: Sequence[str]
+    dimensions: int | None = None
+    singly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +113,13 @@ class Reading:
     """The model is in memory and reads the prompt."""
 
 
-Event = Waiting | Started | Reading | ChatChunk
+AnyOrder = Order | Completion | Vectors
+Chunk = ChatChunk | GenerateChunk
+Event = Waiting | Started | Reading | Chunk | Embeddings
 
 
-async def stream(order: Order) -> AsyncGenerator[Event, None]:
-    """Yield what happens from joining the line to the last chunk. Closing it aborts the request at the host.
+async def stream(order: AnyOrder) -> AsyncGenerator[Event, None]:
+    """Yield what happens from joining the line to the last chunk, or the vectors. Closing it aborts the request.
 
     Raises OllamaError, NoHost, NotForThem or CannotContinue.
     """
@@ -110,7 +144,7 @@ async def stream(order: Order) -> AsyncGenerator[Event, None]:
             return
 
 
-async def _at(place: InstalledModel, order: Order, policy: Policy, entered: float) -> AsyncGenerator[Event, None]:
+async def _at(place: InstalledModel, order: AnyOrder, policy: Policy, entered: float) -> AsyncGenerator[Event, None]:
     """What happens at one host, from its line to its last chunk."""
     waited_s = time.monotonic() - entered
     with turns.take((place.host_id, place.name), person=order.person, door=order.door, waited_s=waited_s) as hold:
@@ -125,7 +159,7 @@ async def _at(place: InstalledModel, order: Order, policy: Policy, entered: floa
                 yield event
 
 
-def _admit(order: Order) -> Policy:
+def _admit(order: Asked) -> Policy:
     """How the model is asked, if it may be asked at all. Raises NotForThem."""
     if not may_use(User.objects.get(pk=order.person), order.model):
         raise NotForThem(f"model '{order.model}' not found")
@@ -159,18 +193,32 @@ def _load_of(place: InstalledModel, lengths: Mapping[lines.Key, lines.Length]) -
     return not place.loaded, length.waiting / place.host.slots, length.holding / place.host.slots
 
 
-async def _ask(place: InstalledModel, order: Order, policy: Policy) -> AsyncGenerator[Event, None]:
+async def _ask(place: InstalledModel, order: AnyOrder, policy: Policy) -> AsyncGenerator[Event, None]:
     client = client_of(place.host)
-    options = policy.options(order.options) or None
-    messages, think = order.messages, _think(place, order)
-    if order.continues:
-        messages, think = await _continuing(client, place, order, policy)
-    chunks = client.chat(
-        model=order.model, messages=messages, think=think, options=options, keep_alive=policy.keep_alive
-    )
+    if isinstance(order, Vectors):
+        yield await client.embed(model=order.model, texts=order.texts, dimensions=order.dimensions, singly=order.singly)
+        return
+    chunks = await _chunks(client, place, order, policy)
     async with aclosing(_until_done(client, order.model, chunks)) as events:
         async for event in events:
             yield event
+
+
+async def _chunks(
+    client: OllamaClient, place: InstalledModel, order: Order | Completion, policy: Policy
+) -> AsyncGenerator[Chunk, None]:
+    """The answer of the host, not begun yet."""
+    said: dict[str, Any] = {
+        "model": order.model,
+        "options": policy.options(order.options) or None,
+        "keep_alive": policy.keep_alive,
+    }
+    if isinstance(order, Completion):
+        return client.generate(prompt=order.prompt, **order.fields, **said)
+    messages, think = order.messages, _think(place, order)
+    if order.continues:
+        messages, think = await _continuing(client, place, order, policy)
+    return client.chat(messages=messages, think=think, **said)
 
 
 def _think(place: InstalledModel, order: Order) -> bool | None:
@@ -191,8 +239,8 @@ async def _continuing(
 
 
 async def _until_done(
-    client: OllamaClient, model: str, chunks: AsyncGenerator[ChatChunk, None]
-) -> AsyncGenerator[Reading | ChatChunk, None]:
+    client: OllamaClient, model: str, chunks: AsyncGenerator[Chunk, None]
+) -> AsyncGenerator[Reading | Chunk, None]:
     """The chunks; before the first one, a word when the model has arrived in memory."""
     async with aclosing(chunks):
         first = asyncio.ensure_future(anext(chunks))
@@ -209,9 +257,7 @@ async def _until_done(
             yield chunk
 
 
-async def _in_memory(
-    client: OllamaClient, model: str, first: "asyncio.Future[ChatChunk]"
-) -> AsyncGenerator[None, None]:
+async def _in_memory(client: OllamaClient, model: str, first: "asyncio.Future[Chunk]") -> AsyncGenerator[None, None]:
     """Ends with the first chunk; yields once if the model is seen in memory before that."""
     seen = False
     while not first.done():

@@ -193,8 +193,12 @@ class OllamaClient:
                 context=tuple(_items(line.get("context"))),
             )
 
-    async def embed(self, *, model: str, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
-        """Vectors of several texts; a host too old for that is asked one by one."""
+    async def embed(
+        self, *, model: str, texts: Sequence[str], dimensions: int | None = None, singly: bool = False
+    ) -> Embeddings:
+        """Vectors of several texts; a host too old for that, or ``singly``, is asked one by one."""
+        if singly:
+            return await self._embed_singly(model, texts)
         try:
             answer = await self._call(
                 "POST", "/api/embed", _given(model=model, input=list(texts), dimensions=dimensions), patient=True

@@ -237,17 +237,19 @@ class PracticeHost:
 
     async def _embed(self, line: Line, call: Call) -> None:
         body = call.body()
-        texts = _texts(body.get("input"))
-        self._check_embeds(body, NOT_IMPLEMENTED)
-        vectors = [answers.vector(text, body.get("dimensions")) for text in texts]
-        usage = {"total_duration": 1, "load_duration": 1, "prompt_eval_count": len(texts)} if texts else {}
-        await line.json({"model": body.get("model"), "embeddings": vectors, **usage})
+        async with self._recorded(call, body):
+            texts = _texts(body.get("input"))
+            self._check_embeds(body, NOT_IMPLEMENTED)
+            vectors = [answers.vector(text, body.get("dimensions")) for text in texts]
+            usage = {"total_duration": 1, "load_duration": 1, "prompt_eval_count": len(texts)} if texts else {}
+            await line.json({"model": body.get("model"), "embeddings": vectors, **usage})
 
     async def _embed_one(self, line: Line, call: Call) -> None:
         body = call.body()
-        self._check_embeds(body, 500)
-        prompt = str(body.get("prompt") or "")
-        await line.json({"embedding": answers.vector(prompt) if prompt else []})
+        async with self._recorded(call, body):
+            self._check_embeds(body, 500)
+            prompt = str(body.get("prompt") or "")
+            await line.json({"embedding": answers.vector(prompt) if prompt else []})
 
     def _check_embeds(self, body: dict[str, Any], status: int) -> None:
         name = str(body.get("model") or "")

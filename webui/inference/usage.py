@@ -1,0 +1,77 @@
+"""The ledger: one row for whatever was asked of a model, through whichever door, and however it ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from webui.db import run_db
+from webui.ids import uuid7
+from webui.inference import door
+from webui.inference.door import AnyOrder, Event, Started
+from webui.inference.models import Usage
+from webui.ollama import ChatChunk, Embeddings, GenerateChunk, OllamaError
+
+
+async def metered(order: AnyOrder) -> AsyncGenerator[Event, None]:
+    """What happens to an order, as the door says it; and in the end a row. Closing it early is stopping it.
+
+    For what no run of a conversation keeps: runs write their row together with their answer.
+    """
+    meter = Meter(order)
+    try:
+        async with aclosing(door.stream(order)) as events:
+            async for event in events:
+                meter.take(event)
+                yield event
+        meter.outcome = Usage.Outcome.DONE
+    except OllamaError:
+        meter.outcome = Usage.Outcome.FAILED
+        raise
+    finally:
+        await asyncio.shield(run_db(meter.row().save))
+
+
+class Meter:
+    """Adds up what one order costs."""
+
+    def __init__(self, order: AnyOrder) -> None:
+        self.outcome = Usage.Outcome.STOPPED
+        self._order = order
+        self._began = time.monotonic()
+        self._asked: float | None = None
+        self._figures: dict[str, float] = {"output_tokens": 0, "prompt_tokens": 0}
+        self._host = ""
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Started(host=host, queue_ms=queue_ms):
+                self._host, self._asked = host, time.monotonic()
+                self._figures["queue_ms"] = queue_ms
+            case Embeddings():
+                self._figures["prompt_tokens"] = event.prompt_tokens
+            case ChatChunk() | GenerateChunk():
+                self._take_chunk(event)
+
+    def row(self) -> Usage:
+        total_ms = (time.monotonic() - self._began) * 1000
+        return Usage(
+            run=uuid7(),
+            door=self._order.door,
+            user_id=self._order.person,
+            host=self._host,
+            model=self._order.model,
+            outcome=self.outcome,
+            total_ms=total_ms,
+            **self._figures,
+        )
+
+    def _take_chunk(self, chunk: ChatChunk | GenerateChunk) -> None:
+        if self._asked is not None:
+            self._figures.setdefault("first_piece_ms", (time.monotonic() - self._asked) * 1000)
+        if chunk.counters:
+            self._figures["output_tokens"] = chunk.counters.output_tokens
+            self._figures["prompt_tokens"] = chunk.counters.prompt_tokens
+            self._figures["load_ms"] = chunk.counters.load_ms
+        elif chunk.text or chunk.thinking:
+            self._figures["output_tokens"] += 1  # until the host says how many, each piece is one
