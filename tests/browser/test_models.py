@@ -26,7 +26,7 @@ def job(page: Page, model: str):
 def pull(page: Page, model: str) -> None:
     page.fill("#pull-model", model)
     page.press("#pull-model", "Enter")
-    expect(job(page, model)).to_be_visible()
+    expect(job(page, model).first).to_be_visible()
 
 
 def second_administrator(page: Page) -> None:
@@ -144,7 +144,7 @@ def test_axe_finds_nothing_where_models_are_looked_after(chromium, portal, theme
         look(address)
     page.goto("/models/?q=practice:latest")
     pull(page, "nobody-knows-it")
-    expect(job(page, "nobody-knows-it")).to_have_attribute("data-state", "failed")
+    expect(job(page, "nobody-knows-it").first).to_have_attribute("data-state", "failed")
     look("a failure")
     page.locator("#models [aria-haspopup=menu]").first.click()
     expect(page.get_by_role("menuitem", name="Details")).to_be_focused()

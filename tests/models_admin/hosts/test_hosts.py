@@ -3,11 +3,17 @@
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -24,9 +30,7 @@ from webui.inference.models import Host, Usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TLS = Path(__file__).parent / "tls"
 FORM = {"name": "gpu-02", "slots": "3", "memory_gb": "48"}
-CERTIFICATE = (TLS / "cert.pem").read_text()
 
 
 def part_of(answer, id_: str) -> str:
@@ -228,11 +232,34 @@ async def test_a_host_is_removed_when_its_name_was_typed_and_its_jobs_stay_in_th
 # Certificates
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> Path:
+    """A key and the certificate of 127.0.0.1 that it signs itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gpu-01")])
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    path.write_bytes(key.private_bytes(*plain) + made.public_bytes(Encoding.PEM))
+    return path
+
+
 @asynccontextmanager
-async def secured(practice):
-    """The practice host, behind a certificate that nobody has signed."""
+async def secured(practice, certificate):
+    """The practice host, behind a certificate that nobody else has signed."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+    context.load_cert_chain(certificate)
 
     async def copy(reader, writer):
         while data := await reader.read(65536):
@@ -249,17 +276,19 @@ async def secured(practice):
         yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_a_certificate_that_nobody_signed_is_named(roots, practice):
-    async with secured(practice) as url:
+async def test_a_certificate_that_nobody_signed_is_named(roots, practice, certificate):
+    async with secured(practice, certificate) as url:
         answer = await roots.post("/hosts/new/", {**FORM, "url": url})
 
     assert "Its certificate is not trusted here" in part_of(answer, "check")
     assert not await Host.objects.aexists()
 
 
-@pytest.mark.parametrize("trust", [{"authority": CERTIFICATE}, {"any_certificate": "on"}])
-async def test_a_company_trusts_its_own_certificates(roots, practice, trust):
-    async with secured(practice) as url:
+@pytest.mark.parametrize("trust", ["authority", "any_certificate"])
+async def test_a_company_trusts_its_own_certificates(roots, practice, certificate, trust):
+    pem = certificate.read_text()
+    trust = {trust: "on" if trust == "any_certificate" else pem[pem.index("-----BEGIN CERTIFICATE") :]}
+    async with secured(practice, certificate) as url:
         answer = await roots.post("/hosts/new/", {**FORM, "url": url, **trust})
 
     assert answer.status_code == 302

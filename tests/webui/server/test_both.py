@@ -34,7 +34,8 @@ def portal(data):
 async def practice(portal):
     async with PracticeHost(faults=True, slots=8) as host:
         with portal.database() as database:
-            database.execute("delete from inference_host")
+            for table in ("turn", "waitingline", "installedmodel", "host"):
+                database.execute(f"delete from inference_{table}")
             database.execute(
                 "insert into inference_host (name, base_url, bearer, slots, practice, enabled, draining, health, "
                 "version, last_error, created_at) values ('practice', %s, '', 8, true, true, false, 'well', '', '', "
