@@ -49,6 +49,7 @@ ACTIONS = {
     "model_delete": gettext_lazy("model deleted"),
     "model_load": gettext_lazy("model loaded"),
     "model_unload": gettext_lazy("memory freed"),
+    "file_uploaded": gettext_lazy("file uploaded"),
     "model_rules": gettext_lazy("rules of a model"),
     "job_cancelled": gettext_lazy("job cancelled"),
     "job_retried": gettext_lazy("job retried"),

@@ -124,7 +124,7 @@ POST_TOO = {
     "chat:title",
     "chat:edit",
 }
-SOCKETS = {"ws/", "ws/admin/"}
+SOCKETS = {"ws/", "ws/admin/", "ws/admin/upload/"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 FOREIGN_ORIGINS = [
     "https://evil.example",

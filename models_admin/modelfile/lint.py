@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from itertools import chain, islice
 
 from webui.ollama import options
-from webui.ollama.modelfile import COMMANDS, ROLES, VERSION, Command, Modelfile, ModelfileError, parse
+from webui.ollama.modelfile import COMMANDS, ROLES, UPLOADED, VERSION, Command, Modelfile, ModelfileError, parse
 from webui.ollama.names import normal
 
 MOST = 30  # problems shown at once
@@ -150,6 +150,8 @@ def _can_be_written(command: Command) -> bool:
 
 
 def _of_base(command: Command, bases: Mapping[str, int]) -> Iterator[Problem]:
+    if UPLOADED.fullmatch(command.value):
+        return
     if PATH.search(command.value):
         yield Problem(command.line, "from-path", command.value)
     elif normal(command.value) not in bases:

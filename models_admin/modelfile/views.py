@@ -18,6 +18,7 @@ from models_admin.models import Job
 from webui.accounts.access import administrators_only
 from webui.http import Request
 from webui.inference.models import Host, InstalledModel, ModelAccess
+from webui.ollama.modelfile import UPLOADED
 from webui.ollama.names import normal, same_model
 
 LONGEST = 128 * 1024
@@ -37,6 +38,7 @@ class ModelfileForm(forms.Form):
     private = forms.BooleanField(required=False)
     original = forms.CharField(max_length=LONGEST, strip=False, required=False)
     replaces = forms.CharField(max_length=400, required=False)
+    file_kind = forms.CharField(max_length=10, required=False)
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or self.cleaned_data
@@ -131,9 +133,17 @@ def _context(form: ModelfileForm, text: str) -> dict[str, Any]:
         "lines": [(number, number in draft.bad_lines) for number in range(1, min(lines, LINES_NUMBERED) + 1)],
         "commands": draft.commands[:COMMANDS_SHOWN],
         "base": found,
-        "quantizations": QUANTIZATIONS if found and found.quantization in QUANTIZABLE else [],
+        "uploaded": bool(UPLOADED.fullmatch(base)),
+        "quantizations": QUANTIZATIONS if _kind(form, found, base) in QUANTIZABLE else [],
         "difference": difference(original, draft.text) if original else [],
     }
+
+
+def _kind(form: ModelfileForm, base: InstalledModel | None, named: str) -> str:
+    """How the weights are stored: as the host says, or as the page has read in the file it uploaded."""
+    if UPLOADED.fullmatch(named):
+        return str(form["file_kind"].value() or "")
+    return base.quantization if base else ""
 
 
 def _host(pk: object) -> Host | None:

@@ -6,6 +6,7 @@ import "./answer-stream.js";
 import { announce, $, $$ } from "./page.js";
 import "./live.js";
 import "./playground.js";
+import "./upload.js";
 
 /* ---- Composer: Enter sends, except while an input method is at work ------------------------------- */
 // Chrome and Firefox: the Enter that accepts a candidate has isComposing = true.

@@ -1,5 +1,8 @@
 """Administrators look after the models: the whole story, in two browsers and both languages, over a crash."""
 
+import hashlib
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -165,3 +168,35 @@ def test_axe_finds_nothing_where_models_are_looked_after(chromium, portal, theme
     visit.context.close()
 
     assert found == {}
+
+
+def gguf(kind: int) -> bytes:
+    """A file that says how its weights are stored, and holds none; larger than a few pieces."""
+
+    def string(text: str) -> bytes:
+        return len(text).to_bytes(8, "little") + text.encode()
+
+    said = [("general.architecture", 8, string("llama")), ("general.file_type", 4, kind.to_bytes(4, "little"))]
+    facts = b"".join(string(key) + type_.to_bytes(4, "little") + value for key, type_, value in said)
+    return b"GGUF" + (3).to_bytes(4, "little") + bytes(8) + len(said).to_bytes(8, "little") + facts + bytes(300_000)
+
+
+def test_a_model_is_made_of_a_file_that_is_uploaded(page):
+    page.goto("/models/new/?from=practice:latest")
+    page.set_input_files("#mg", {"name": "mine.gguf", "mimeType": "", "buffer": gguf(kind=1)})
+
+    expect(page.locator("[data-upload] [role=status]")).to_have_text("The file is on the host.")
+    digest = hashlib.sha256(gguf(kind=1)).hexdigest()
+    expect(page.locator("#mt")).to_have_value(re.compile(rf"^FROM @sha256:{digest}\n"))
+    expect(page.locator("#mf-side")).to_contain_text("the uploaded file")
+    expect(page.get_by_label("Quantise")).to_be_visible()
+    page.fill("#mn", "of-a-file")
+    page.get_by_role("button", name="Create model").click()
+    expect(job(page, "of-a-file").get_by_role("link", name="Chat with it")).to_be_visible()
+
+
+def test_a_file_that_is_no_model_is_refused_before_it_is_read(page):
+    page.goto("/models/new/?from=practice:latest")
+    page.set_input_files("#mg", {"name": "mine.gguf", "mimeType": "", "buffer": b"PK" * 20})
+
+    expect(page.locator("[data-upload] [role=status]")).to_have_text("This is not a GGUF file.")

@@ -44,15 +44,29 @@ def record(
     request: HttpRequest, action: str, what: str = "", *, before: Fields | None = None, after: Fields | None = None
 ) -> None:
     """One entry. Of ``before`` and ``after`` only what differs is kept."""
+    who = request.user if isinstance(request.user, User) else None
+    record_for(who, action, what, before=before, after=after, address=client_address(request))
+
+
+def record_for(
+    who: User | None,
+    action: str,
+    what: str = "",
+    *,
+    before: Fields | None = None,
+    after: Fields | None = None,
+    address: str = "",
+) -> None:
+    """One entry where there is no request."""
     before, after = before or {}, after or {}
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     AuditEntry.objects.create(
-        who=request.user if isinstance(request.user, User) else None,
+        who=who,
         action=action,
         what=one_line(what)[:WHAT_LENGTH],
         before={name: before[name] for name in names if name in before},
         after={name: after[name] for name in names if name in after},
-        address=client_address(request),
+        address=address,
     )
 
 

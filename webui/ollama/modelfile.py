@@ -42,6 +42,8 @@ BETWEEN = re.compile(r"(?:[ \t\r\n]|#[^\n]*(?:\n|$))*")
 NAME = re.compile(r"[A-Za-z]*")
 KEY = re.compile(r"[A-Za-z0-9_]*")
 ROLE = re.compile(r"[A-Za-z]*")
+# A file that was uploaded to the host: what hosts before 0.5.5 call it, too.
+UPLOADED = re.compile(r"@sha256:[0-9a-f]{64}")
 VERSION = re.compile(r"v?\d+(\.\d+(\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)?)?", re.ASCII)
 TRIPLE = '"""'
 OPENING = re.compile(rf'[ \t]*({TRIPLE}|"|)')
@@ -210,6 +212,8 @@ def _add(fields: dict[str, Any], command: Command) -> None:
         fields.setdefault("messages", []).append({"role": command.key, "content": value})
     elif name == "license":
         fields.setdefault("license", []).append(value)
+    elif name == "from" and UPLOADED.fullmatch(value):
+        fields["files"] = {"model.gguf": value.removeprefix("@")}
     elif name in SINGLE and value:
         fields[name] = value  # the last one counts
 

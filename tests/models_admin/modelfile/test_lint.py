@@ -145,3 +145,18 @@ def test_nothing_breaks_it_and_what_is_ready_reads_again(text):
             parse(str(draft.modelfile())).request()
         except ModelfileError as error:
             pytest.fail(error.reason)
+
+
+def test_a_file_that_was_uploaded_is_a_base():
+    """S34."""
+    digest = "sha256:" + "0" * 64
+    draft = look(f"FROM @{digest}\nSYSTEM Kind.", {})
+
+    assert draft.problems == []
+    assert draft.modelfile().request() == {"files": {"model.gguf": digest}, "system": "Kind."}
+
+
+@pytest.mark.parametrize("base", ["@sha256:00", "@sha256:" + "g" * 64, "@../sha256:" + "0" * 64])
+def test_what_looks_like_an_uploaded_file_is_none(base):
+    """S34."""
+    assert not look(f"FROM {base}", {}).ready
