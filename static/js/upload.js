@@ -52,7 +52,7 @@ function show(box, words, done, whole, speed = "") {
   const bar = $("progress", box);
   bar.hidden = $("[data-upload-stop]", box).hidden = false;
   bar.value = percent;
-  say(box, words.replace("{percent}", percent).replace("{speed}", speed));
+  say(box, words.replace("{percent}", `${percent} %`).replace("{speed}", speed));
 }
 
 function digestOf(box, file, isStopped) {

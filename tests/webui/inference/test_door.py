@@ -1,6 +1,7 @@
 """Which host a question goes to, and what happens when one turns it away."""
 
 import math
+from contextlib import aclosing
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -9,9 +10,9 @@ from django.db import connections
 from tests.conftest import install
 from webui.inference import door
 from webui.inference.clients import close_clients
-from webui.inference.door import Order, Started
-from webui.inference.models import InstalledModel
-from webui.ollama import ChatChunk, HostBusy, HostUnreachable
+from webui.inference.door import Order, Started, Waiting
+from webui.inference.models import Host, InstalledModel
+from webui.ollama import ChatChunk, HostBusy, HostUnreachable, ModelNotFound, OllamaClient, StreamBroken
 from webui.practice import PracticeHost
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -71,4 +72,70 @@ async def test_a_busy_host_is_not_asked_for_ever(ask, practice, practice_models,
     monkeypatch.setattr(door, "BUSY_PATIENCE_S", 0)
     practice.busy_for = math.inf
     with pytest.raises(HostBusy):
+        await ask()
+
+
+# A host changes while it is asked
+
+
+@pytest.fixture
+def asking(root, transactional_db):
+    """``async with asking(model) as events``: root's question, event by event."""
+    return lambda model="practice:latest": aclosing(door.stream(Order(person=root.pk, model=model, messages=HELLO)))
+
+
+async def until(events, kind) -> object:
+    return await anext(event async for event in events if isinstance(event, kind))
+
+
+async def test_when_a_host_dies_who_waits_for_it_moves_and_who_is_answered_is_told(ask, asking, practice_models, bob):
+    """F38."""
+    async with PracticeHost(speed=50) as dying:
+        host = await sync_to_async(install)(dying.url, name="dying")
+        await Host.objects.filter(pk=host.pk).aupdate(slots=1)
+        await InstalledModel.objects.filter(host=practice_models).aupdate(loaded=False)
+        async with asking() as running, asking() as waiting:
+            await until(running, ChatChunk)
+            assert (await until(waiting, Waiting)).place.number == 1
+
+            await dying.stop()
+
+            with pytest.raises(StreamBroken):
+                async for _ in running:
+                    pass
+            await running.aclose()
+            said = [event async for event in waiting]
+
+    started = [event.host for event in said if isinstance(event, Started)]
+    assert started[-1] == practice_models.name
+    assert "practice model" in answer(said)
+
+
+async def test_a_host_that_gets_another_address_finishes_what_it_began(ask, asking, practice, practice_models):
+    """F39."""
+    practice.speed = 100
+    async with PracticeHost() as new:
+        async with asking() as events:
+            await until(events, ChatChunk)
+            await Host.objects.filter(pk=practice_models.pk).aupdate(base_url=new.url)
+            rest = [event async for event in events]
+        await ask()
+
+        assert rest[-1].done
+        assert (len(practice.requests), len(new.requests)) == (1, 1)
+
+
+async def test_a_model_that_is_deleted_finishes_what_it_began_and_is_missing_then(
+    ask, asking, practice, practice_models
+):
+    """F40."""
+    practice.speed = 100
+    async with asking() as events:
+        await until(events, ChatChunk)
+        async with OllamaClient(practice.url) as client:
+            await client.delete("practice:latest")
+        rest = [event async for event in events]
+
+    assert rest[-1].done
+    with pytest.raises(ModelNotFound):
         await ask()
