@@ -10,7 +10,7 @@ To a page (JSON):
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -90,20 +90,27 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 async def _look() -> None:
     while _watchers:
-        languages = {watcher.language for watcher in _watchers}
         with suppress(*DatabaseAway):
-            views = await read_db(_views, languages)
-            allowed = await read_db(_administrators, {watcher.user for watcher in _watchers})
-            for watcher in tuple(_watchers):
-                if watcher.user not in allowed:
-                    watcher.forbid()
-                elif watcher.language in views:
-                    watcher.show(views[watcher.language])
+            await _look_once(tuple(_watchers))
         await asyncio.sleep(LOOK_S)
 
 
-def _administrators(users: set[int]) -> set[int]:
-    return set(User.objects.filter(pk__in=users, is_admin=True, is_active=True).values_list("pk", flat=True))
+async def _look_once(watchers: Sequence[Watcher]) -> None:
+    """Whoever comes while we read is none of these: of them nothing was read yet."""
+    views, allowed = await read_db(
+        _read, {watcher.language for watcher in watchers}, {watcher.user for watcher in watchers}
+    )
+    for watcher in watchers:
+        if watcher.user in allowed:
+            watcher.show(views[watcher.language])
+        else:
+            watcher.forbid()
+
+
+def _read(languages: set[str], users: set[int]) -> tuple[dict[str, View], set[int]]:
+    """The views, and which of the people may look at them."""
+    allowed = User.objects.filter(pk__in=users, is_admin=True, is_active=True)
+    return _views(languages), set(allowed.values_list("pk", flat=True))
 
 
 def _views(languages: set[str]) -> dict[str, View]:

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
+import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
-from django.db import connections
+from django.db import connection, connections
 from django.test import AsyncClient
 from django.utils import timezone
 
@@ -196,3 +197,17 @@ async def test_nonsense_on_the_socket_is_ignored(root, said):
 
     assert "jobs" in json.loads(await socket.receive_from(timeout=5))
     await socket.disconnect()
+
+
+async def test_who_comes_while_others_are_looked_after_is_not_taken_for_a_stranger(root, mara, practice_models):
+    roots, maras = live.Watcher(root.pk, "en"), live.Watcher(mara.pk, "en")
+    with closing(psycopg.connect(**connection.get_connection_params())) as other, live.watching(roots):
+        await roots.next_message()
+        other.execute("lock table accounts_user in access exclusive mode")
+        await asyncio.sleep(2 * live.LOOK_S)  # a look has begun, and waits for the people
+        with live.watching(maras):
+            other.rollback()
+
+            async with asyncio.timeout(5):
+                assert await maras.next_message()
+    assert maras.allowed
