@@ -41,11 +41,13 @@ def complete(request: Request) -> HttpResponseBase:
     _allowed_only(request)
     form = CompletionForm(request.POST)
     if not form.is_valid():
-        return JsonResponse({"errors": {name: errors[0] for name, errors in form.errors.items()}}, status=422)
+        return JsonResponse({"errors": {name: errors[0] for name, errors in form.errors.items()}})
     language = translation.get_language() or "en"
     lines = _lines(form.order(request.user.pk), language)
     answer = StreamingHttpResponse(lines, content_type="application/x-ndjson")
     answer["X-Accel-Buffering"] = "no"  # a proxy must not hold it back
+    # Django compresses each line by itself, and browsers show the first one only.
+    answer["Content-Encoding"] = "identity"
     return answer
 
 

@@ -23,8 +23,8 @@ async function ask(form, out) {
     const headers = { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers, signal: mine.signal });
     if (answer.redirected) return location.reload();
-    if (answer.status === 422) return refuse(form, out, (await answer.json()).errors);
     if (!answer.ok) throw new Error(answer.statusText);
+    if (answer.headers.get("Content-Type") === "application/json") return refuse(form, out, (await answer.json()).errors);
     let over = false;
     for await (const told of linesOf(answer.body)) {
       show(form, out, told);

@@ -170,6 +170,27 @@ def test_axe_finds_nothing_where_models_are_looked_after(chromium, portal, theme
     assert found == {}
 
 
+def test_the_playground_shows_an_answer_as_it_grows_and_stops_it(page):
+    page.goto("/playground/")
+    page.select_option("#pg-model", "practice:latest")
+    page.fill("#pg-prompt", "Tea?")
+    page.get_by_role("button", name="Complete").click()
+    expect(page.locator("[data-text]")).to_contain_text("practice model")
+    expect(page.locator("[data-phase]")).to_contain_text("tokens read")
+    expect(page.locator("#pg-context")).to_have_value(re.compile(r"^\[\d"))
+
+    page.select_option("#pg-model", "fault-gate:latest")
+    page.get_by_role("button", name="Complete").click()
+    expect(page.locator("[data-text]")).to_contain_text("Tea")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("[data-phase]")).to_have_text("Stopped")
+
+    page.get_by_text("System, template, format, options").click()
+    page.fill("#pg-options", "temperature hot")
+    page.get_by_role("button", name="Complete").click()
+    expect(page.locator("[data-wrong]")).to_contain_text("temperature hot")
+
+
 def gguf(kind: int) -> bytes:
     """A file that says how its weights are stored, and holds none; larger than a few pieces."""
 

@@ -184,9 +184,15 @@ def _known_digests(host: Host) -> set[tuple[str, str]]:
 
 
 def _loaded(running: Iterable[RunningModel], digests: dict[str, str]) -> dict[str, RunningModel]:
-    """What is in memory by name. After a model was made anew its old self is listed, too, until it leaves."""
+    """What is in memory by name. Of several names of the same model the host lists one.
+
+    After a model was made anew its old self is listed, too, until it leaves.
+    """
     own_digest_last = sorted(running, key=lambda model: model.digest == digests.get(model.name))
-    return {model.name: model for model in own_digest_last}
+    by_name = {model.name: model for model in own_digest_last}
+    by_digest = {model.digest: model for model in running if model.digest}
+    same = {name: by_digest[digest] for name, digest in digests.items() if digest in by_digest}
+    return {**same, **by_name}
 
 
 def _moment(text: str) -> datetime | None:

@@ -13,6 +13,7 @@ from tests.rivals import in_a_thread, once_it_waits
 from webui.inference import hosts
 from webui.inference.clients import close_clients
 from webui.inference.models import Host, InstalledModel
+from webui.ollama import OllamaClient
 from webui.practice import PracticeHost
 
 EVERYTHING_WELL = (Host.Health.WELL, "")
@@ -359,3 +360,13 @@ def in_turn(work) -> None:
         work()
     finally:
         connections.close_all()
+
+
+async def test_every_name_of_a_model_in_memory_is_in_memory(practice, practice_models):
+    async with OllamaClient(practice.url) as client:
+        await client.copy("practice:latest", "the-same")
+        await client.load("practice:latest")
+        await hosts.refresh(practice_models, client)
+
+    loaded = InstalledModel.objects.filter(loaded=True).values_list("name", flat=True)
+    assert {name async for name in loaded} == {"practice:latest", "the-same:latest"}
