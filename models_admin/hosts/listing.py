@@ -56,7 +56,7 @@ def cards() -> list[Card]:
             waiting=lines.get(host.pk, (0, 0))[1],
             first_token_s=quick.get(host.name),
             pieces=_pieces(host, models[host.pk]),
-            taken=sum(model.memory for model in models[host.pk] if model.loaded),
+            taken=sum(model.memory for model in _loaded(models[host.pk])),
             only_here=sorted(model.name for model in models[host.pk] if elsewhere[model.name] == {host.pk}),
             set_aside=aside.get(host.name) if host.draining else None,
         )
@@ -96,8 +96,13 @@ def _set_aside() -> dict[str, AuditEntry]:
     return {entry.what: entry for entry in entries.distinct("what")}
 
 
+def _loaded(models: list[InstalledModel]) -> list[InstalledModel]:
+    """What is in memory, once for all names of the same model."""
+    return list({model.digest or model.name: model for model in models if model.loaded and model.memory}.values())
+
+
 def _pieces(host: Host, models: list[InstalledModel]) -> list[Piece]:
-    loaded = [model for model in models if model.loaded and model.memory]
+    loaded = _loaded(models)
     whole = max(host.total_memory or 0, sum(model.memory for model in loaded)) or 1
     pieces, x = [], 0.0
     for number, model in enumerate(loaded):

@@ -107,9 +107,10 @@ class Turns:
 
     async def close(self) -> None:
         """The process ends."""
-        if self._settling:
+        if self._settling and not self._settling.done():
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
+        self._settling = None
         with suppress(*DatabaseAway):  # then the lease runs out
             await run_db(lines.end, self._owner)
 

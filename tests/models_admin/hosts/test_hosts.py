@@ -44,7 +44,9 @@ async def test_a_host_that_is_well_shows_what_is_in_its_memory_and_how_much_is_l
     await Host.objects.filter(pk=host.pk).aupdate(total_memory=96 * GB, version="0.12.6", took_ms=4)
     soon = timezone.now() + timedelta(minutes=4.5)
     await add(host, "qwen3:32b", loaded=True, memory=24 * GB, expires_at=soon)
-    await add(host, "qwen3:8b", loaded=True, memory=12 * GB, expires_at=timezone.now() + timedelta(days=999))
+    for_ever = timezone.now() + timedelta(days=999)
+    await add(host, "qwen3:8b", loaded=True, memory=12 * GB, expires_at=for_ever)
+    await add(host, "qwen3:also", digest="qwen3:8b", loaded=True, memory=12 * GB, expires_at=for_ever)
 
     page = Page((await roots.get("/hosts/")).content.decode())
 
@@ -53,7 +55,8 @@ async def test_a_host_that_is_well_shows_what_is_in_its_memory_and_how_much_is_l
     said = " ".join(page.text(f"host-{host.pk}").split())
     assert "36 GB of 96 GB" in said
     assert "qwen3:32b24 GB · leaves in 4 min" in said
-    assert "qwen3:8b12 GB · stays" in said
+    assert "qwen3:also12 GB · stays" in said
+    assert "qwen3:8b" not in said
 
 
 async def test_a_host_that_does_not_answer_says_since_when_why_and_what_lives_only_there(roots, host):
