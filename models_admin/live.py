@@ -145,7 +145,7 @@ def _ending(job: Job) -> str:
 
 def _stamp_of_models() -> int:
     hosts = Host.objects.order_by("pk").values_list("pk", "name", "health", "enabled", "draining")
-    installed = InstalledModel.objects.order_by("pk").values_list("pk", "digest", "loaded")
+    installed = InstalledModel.objects.order_by("pk").values_list("pk", "digest", "loaded", "expires_at")
     return hash((tuple(hosts), tuple(installed)))
 
 
