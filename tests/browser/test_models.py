@@ -43,10 +43,12 @@ def second_administrator(page: Page) -> None:
 
 
 def second_host(page: Page, address: str) -> None:
-    page.goto("/setup/host/")
+    page.goto("/hosts/new/")
     page.fill("#url", address)
+    page.fill("#hn", "second")
     expect(page.locator("#check")).to_contain_text("models installed")
     page.get_by_role("button", name="Use this host").click()
+    expect(page.locator("#hosts")).to_contain_text("second")
 
 
 def after_ten_seconds(portal: Portal) -> None:
@@ -55,12 +57,13 @@ def after_ten_seconds(portal: Portal) -> None:
 
 
 @pytest.mark.slow
-def test_models_are_pulled_watched_made_asked_and_deleted_over_a_crash(chromium, own_portal):
+@pytest.mark.parametrize("old", [False, True], ids=["now", "before 0.5.5"])
+def test_models_are_pulled_watched_made_asked_and_deleted_over_a_crash(chromium, own_portal, old):
     """F01, F41, F42."""
     alice, bob = Visit(chromium, own_portal.url), Visit(chromium, own_portal.url, locale="zh-CN")
     page = alice.sign_in()
     second_administrator(page)
-    with practice_process() as other:
+    with practice_process(old=old) as other:
         second_host(page, other)
         page.goto("/models/")
         for model in ("fault-pull-gate", "practice-large", "fault-pull-broken"):
