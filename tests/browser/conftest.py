@@ -72,7 +72,8 @@ def practice_process(speed: int = 150, *, old: bool = False):
     """The practice host as a process of its own, perhaps as it was before Ollama 0.5.5; its address."""
     port = free_port()
     command = [sys.executable, "-m", "webui.practice", "--port", str(port), "--faults", "--speed", str(speed)]
-    process = subprocess.Popen([*command, "--slots", "4", *(["--old"] if old else [])], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command += ["--slots", "4", *(["--old"] if old else [])]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     process.stdout.readline()
     yield f"http://127.0.0.1:{port}"
     process.terminate()

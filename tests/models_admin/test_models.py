@@ -130,7 +130,8 @@ async def test_a_host_that_does_not_answer_is_marked_and_delays_nothing(roots, q
 
 def test_two_hundred_models_on_five_hosts_are_shown_at_once(client, root, django_assert_num_queries):
     for number in range(5):
-        host = Host.objects.create(name=f"gpu-{number}", base_url=f"http://127.0.0.1:{number + 1}")
+        health = "unreachable" if number < 2 else "well"
+        host = Host.objects.create(name=f"gpu-{number}", base_url=f"http://127.0.0.1:{number + 1}", health=health)
         InstalledModel.objects.bulk_create(
             InstalledModel(
                 host=host, name=f"m-{n}:latest", capabilities=["completion", "tools"], seen_at=timezone.now()
