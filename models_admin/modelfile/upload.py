@@ -12,12 +12,14 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from html import unescape
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.html import strip_tags
 
 from models_admin.jobs.troubles import trouble_of
 from models_admin.live import CLOSE_SIGNED_OUT
@@ -81,10 +83,7 @@ class UploadConsumer(AsyncWebsocketConsumer):
                 await run_db(_record, self.scope["user"], host, asked)
             await self._end({"done": True})
         except OllamaError as error:
-            with translation.override(asked["lang"]):
-                context = {"job": {"error": trouble_of(error), "host_name": host.name, "error_detail": str(error)}}
-                sentence = render_to_string("models_admin/jobs/_trouble.html", context)
-            await self._end({"failed": sentence.strip()})
+            await self._end({"failed": _sentence(error, host, asked["lang"])})
         except NotGGUF:
             await self._end({"failed": _not_gguf(asked["lang"])})
 
@@ -132,6 +131,13 @@ def _asked(text: str) -> dict[str, Any] | None:
     known = [language for language, _ in settings.LANGUAGES]
     language = message.get("lang") if message.get("lang") in known else settings.LANGUAGE_CODE
     return {"host": host, "digest": digest, "size": size, "lang": language}
+
+
+def _sentence(error: OllamaError, host: Host, language: str) -> str:
+    """Words, not markup: the page shows them as they are."""
+    with translation.override(language):
+        context = {"job": {"error": trouble_of(error), "host_name": host.name}}
+        return unescape(strip_tags(render_to_string("models_admin/jobs/_trouble.html", context))).strip()
 
 
 def _not_gguf(language: str) -> str:

@@ -98,9 +98,11 @@ async def test_what_is_no_gguf_file_is_not_sent_to_the_host(root, practice_model
         assert (await send(socket, content))[-1] == {"failed": "This is not a GGUF file."}
 
 
-async def test_a_host_that_is_away_is_said(root, host):
+async def test_a_host_that_is_away_is_said_in_words_and_not_in_markup(root, host):
+    host.name = "Mara's <b>"
+    await host.asave()
     async with uploading(root) as socket:
-        assert "gpu-01 does not answer." in (await announce(socket, host, FILE))["failed"]
+        assert (await announce(socket, host, FILE))["failed"] == "Mara's <b> does not answer."
 
 
 @pytest.mark.parametrize(
