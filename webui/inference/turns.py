@@ -134,6 +134,9 @@ class Turns:
             except DatabaseAway:
                 log.warning("nobody moves up in line: the database does not answer")
                 await asyncio.sleep(LOOK_S)
+            except Exception:
+                log.exception("nobody moves up in line")
+                await asyncio.sleep(LOOK_S)
             else:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
@@ -149,6 +152,12 @@ class Turns:
             )
         except DatabaseAway:
             self._joining = {id_: standing for id_, standing in joining.items() if id_ in self._holds}
+            self._leaving = {**leaving, **self._leaving}
+            raise
+        except Exception:
+            # An error of ours, that would come again and again with whoever joined: it is theirs alone.
+            for hold in filter(None, map(self._holds.get, joining)):
+                hold.remove(OllamaError("The line is broken."))
             self._leaving = {**leaving, **self._leaving}
             raise
         for hold in list(self._holds.values()):

@@ -13,6 +13,7 @@ from webui.inference import lines
 from webui.inference import turns as module
 from webui.inference.models import Host, Turn, Usage
 from webui.inference.turns import HostGone, Place, Removed, Turns
+from webui.ollama import OllamaError
 
 BROWSER, API = Usage.Door.BROWSER, Usage.Door.API
 
@@ -172,6 +173,13 @@ async def test_nobody_waits_for_a_host_that_was_removed(processes, key, host, al
 
         with pytest.raises(HostGone):
             await second.is_admitted()
+
+
+async def test_a_turn_that_cannot_be_stored_ends_and_others_go_on(processes, key, alice):
+    with processes[0].take(key, person=999_999, door=BROWSER) as broken, pytest.raises(OllamaError):
+        await anext(broken.places())
+    async with visit(processes[0], key, alice) as first:
+        await first.is_admitted()
 
 
 async def test_whoever_leaves_leaves_nothing(processes, key, alice):
