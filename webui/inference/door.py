@@ -20,7 +20,7 @@ from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
 from webui.inference.models import Host, InstalledModel, Usage
 from webui.inference.policy import Policy, policy_of
-from webui.inference.turns import Place, Removed, Turns
+from webui.inference.turns import Place, Turns
 from webui.ollama import (
     ChatChunk,
     Embeddings,
@@ -153,10 +153,9 @@ async def _at(place: InstalledModel, order: AnyOrder, policy: Policy, entered: f
         queue_ms = (time.monotonic() - entered) * 1000
         yield Started(place.host.name, place.host.practice, not place.loaded, queue_ms)
         async with aclosing(_ask(place, order, policy)) as events:
-            async for event in events:
-                if hold.removed:
-                    raise Removed("An administrator ended it.")
-                yield event
+            with suppress(StopAsyncIteration):
+                while True:
+                    yield await hold.unless_removed(anext(events))
 
 
 def _admit(order: Asked) -> Policy:

@@ -7,9 +7,10 @@ transaction at a time: a hundred people who ask at once cost a few of them.
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from webui.db import DatabaseAway, run_db
@@ -20,6 +21,8 @@ from webui.inference.models import Usage
 from webui.ollama import OllamaError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LOOK_S = 1.0  # how often to look for what other processes did; also renews the leases
 
@@ -54,6 +57,7 @@ class Hold:
         self._told: Place | None = None
         self._admitted = False
         self._error: OllamaError | None = None
+        self._waits: asyncio.Timeout | None = None  # for what the host says next
 
     async def places(self) -> AsyncIterator[Place]:
         """Every place in line until it is our turn. Raises Removed or HostGone."""
@@ -61,6 +65,20 @@ class Hold:
             yield place
         if self._error:
             raise self._error
+
+    async def unless_removed(self, work: Awaitable[T]) -> T:
+        """What the work brings. Raises Removed when an administrator ends it, however long the host says nothing."""
+        try:
+            async with asyncio.timeout(None) as self._waits:
+                found = await work
+        except TimeoutError:
+            if not self.removed:
+                raise
+        finally:
+            self._waits = None
+        if self.removed:
+            raise Removed("An administrator ended it.")
+        return found
 
     def tell(self, place: Place) -> None:
         if self._told is None or place.number != self._told.number:
@@ -77,6 +95,8 @@ class Hold:
         if not self._admitted:
             self._error = error
             self.admit()
+        elif self._waits:
+            self._waits.reschedule(0)
 
 
 class Turns:

@@ -1,5 +1,6 @@
 """Which host a question goes to, and what happens when one turns it away."""
 
+import asyncio
 import math
 from contextlib import aclosing
 
@@ -8,10 +9,11 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from tests.conftest import install
-from webui.inference import door
+from webui.inference import door, turns
 from webui.inference.clients import close_clients
 from webui.inference.door import Order, Started, Waiting
-from webui.inference.models import Host, InstalledModel
+from webui.inference.models import Host, InstalledModel, Turn
+from webui.inference.turns import Removed
 from webui.ollama import ChatChunk, HostBusy, HostUnreachable, ModelNotFound, OllamaClient, StreamBroken
 from webui.practice import PracticeHost
 
@@ -88,6 +90,10 @@ async def until(events, kind) -> object:
     return await anext(event async for event in events if isinstance(event, kind))
 
 
+async def rest_of(events) -> list:
+    return [event async for event in events]
+
+
 async def test_when_a_host_dies_who_waits_for_it_moves_and_who_is_answered_is_told(ask, asking, practice_models, bob):
     """F38."""
     async with PracticeHost(speed=50) as dying:
@@ -139,3 +145,14 @@ async def test_a_model_that_is_deleted_finishes_what_it_began_and_is_missing_the
     assert rest[-1].done
     with pytest.raises(ModelNotFound):
         await ask()
+
+
+async def test_an_answer_that_says_nothing_can_be_ended(asking, practice, practice_models, monkeypatch):
+    monkeypatch.setattr(turns, "LOOK_S", 0.05)
+    async with asking("fault-hang") as events:
+        await until(events, ChatChunk)
+        await Turn.objects.aupdate(removed=True)
+
+        with pytest.raises(Removed):
+            await asyncio.wait_for(rest_of(events), 5)
+    await practice.wait_for(lambda: practice.requests[-1].outcome == "left")
