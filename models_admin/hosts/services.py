@@ -8,7 +8,7 @@ from django.utils import timezone
 from models_admin.jobs import driver
 from models_admin.models import Job, State
 from webui.accounts.models import User
-from webui.inference import hosts
+from webui.inference import hosts, lines
 from webui.inference.models import Host
 
 
@@ -42,5 +42,6 @@ def remove(*, host: Host, by: User) -> None:
     """Forget it. Its jobs end, and stay in the history; nothing on the host itself is touched."""
     ending = {"state": State.CANCELLED, "ended_at": timezone.now(), "cancelled_by": by}
     Job.objects.live().filter(host=host).update(**ending)
+    lines.hold_all_of(host)
     host.delete()
     transaction.on_commit(driver.wake)

@@ -104,6 +104,11 @@ def move_to_front(turn: UUID) -> None:
     Turn.objects.filter(pk=turn, admitted_at=None).update(rank=FRONT)
 
 
+def hold_all_of(host: Host) -> None:
+    """Until the end of the transaction nothing moves in its lines: whoever removes it removes their turns."""
+    list(WaitingLine.objects.select_for_update().filter(host=host).order_by("pk"))
+
+
 def line_of(turns: Collection[Turn]) -> Line:
     """The line in which these turns, all that it has, stand. To look at, not to change."""
     return _line_of(next(iter(turns)).line, [_row_of_turn(turn) for turn in turns])

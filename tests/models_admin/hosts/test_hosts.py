@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -14,11 +16,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from models_admin.hosts import listing
+from models_admin.hosts import listing, services
 from models_admin.hosts.forms import GB
 from models_admin.models import Job
 from tests.models_admin.test_models import add, words
@@ -26,7 +28,7 @@ from tests.pages import Page
 from webui.accounts.models import AuditEntry
 from webui.ids import uuid7
 from webui.inference import lines
-from webui.inference.models import Host, Usage
+from webui.inference.models import Host, Turn, Usage, WaitingLine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -307,3 +309,37 @@ async def test_no_token_is_in_the_audit_log(roots, practice):
     entry = await AuditEntry.objects.aget(action="host_added")
     assert "SECRET-TOKEN" not in str((entry.what, entry.before, entry.after))
     assert entry.after["slots"] == 3
+
+
+def test_a_host_is_removed_while_its_line_moves(root, host):
+    """Whoever changes a turn holds the row of its line first; otherwise each would wait for the other."""
+    key = (host.pk, "qwen3:8b")
+    standing = lines.Standing(uuid7(), key, root.pk, Usage.Door.BROWSER)
+    lines.settle(uuid7(), joining=[standing], leaving=set(), keys={key})
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            WaitingLine.objects.select_for_update().get(host=host)
+            removed = other.submit(in_a_thread, services.remove, host=host, by=root)
+            wait_until_somebody_waits()
+            Turn.objects.update(lease_expires=timezone.now())
+        removed.result()
+
+    assert not Host.objects.exists()
+
+
+def in_a_thread(work, **facts) -> None:
+    try:
+        work(**facts)
+    finally:
+        connection.close()
+
+
+def wait_until_somebody_waits() -> None:
+    with connection.cursor() as cursor:
+        for _ in range(500):
+            cursor.execute("select 1 from pg_locks where not granted")
+            if cursor.fetchone():
+                return
+            time.sleep(0.01)
+    raise AssertionError("nobody waits")
