@@ -17,6 +17,8 @@ from webui.inference.hosts import look_now
 from webui.inference.models import Host
 
 RECORDED = ("name", "base_url", "slots", "total_memory", "verify_tls", "enabled", "draining")
+# Of these the audit log says only that they changed.
+UNSAID = {"bearer": "token", "authority": "authority"}
 
 
 @require_safe
@@ -39,7 +41,7 @@ def add(request: Request) -> HttpResponseBase:
     if form.is_valid() and found and found.passed:
         with audit.recorded(request, "host_added") as entry:
             host = services.add(name=form.cleaned_data["name"], fields=form.fields_of_host())
-            entry.what, entry.after = host.name, _recorded(host)
+            entry.what, entry.after = host.name, _recorded(host) | _unsaid(host, dict.fromkeys(UNSAID, ""))
         look_now(host)
         return redirect("models_admin:hosts")
     return render(request, "models_admin/hosts/host.html", {"form": form, "check": found, "place": "hosts"})
@@ -54,9 +56,9 @@ def edit(request: Request, pk: int) -> HttpResponseBase:
     found = _checked(form) if form.is_bound and _goes_another_way(form, host) else None
     if form.is_bound and form.is_valid() and (found is None or found.passed):
         with audit.recorded(request, "host_changed", host.name) as entry:
-            entry.before, had = _recorded(host), host.bearer
+            entry.before, had = _recorded(host), audit.fields_of(host, *UNSAID)
             services.change(host=host, name=form.cleaned_data["name"], fields=form.fields_of_host())
-            entry.after = _recorded(host) | ({"token": "changed"} if host.bearer != had else {})
+            entry.after = _recorded(host) | _unsaid(host, had)
         return redirect("models_admin:hosts")
     context = {"form": form, "host": host, "check": found, "place": "hosts"}
     return render(request, "models_admin/hosts/host.html", context)
@@ -135,6 +137,10 @@ def _host(request: Request, pk: int) -> Host:
 
 def _recorded(host: Host) -> dict[str, object]:
     return audit.fields_of(host, *RECORDED)
+
+
+def _unsaid(host: Host, had: dict[str, object]) -> dict[str, object]:
+    return {said: "changed" for field, said in UNSAID.items() if getattr(host, field) != had[field]}
 
 
 def _back(request: Request) -> HttpResponseBase:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from django.test import AsyncClient
 
+from webui.accounts.models import AuditEntry
 from webui.inference import hosts
 from webui.inference.models import Host, InstalledModel
 
@@ -32,6 +33,14 @@ async def test_the_page_begins_with_the_configured_host_and_what_is_seen_of_it(r
 
     assert f'value="{practice.url}"' in page
     assert "models installed" in page
+
+
+async def test_the_first_host_is_in_the_audit_log(roots, practice):
+    """S58."""
+    await roots.post(PAGE, {"url": practice.url})
+
+    entry = await AuditEntry.objects.aget()
+    assert (entry.action, entry.after) == ("host_added", {"base_url": practice.url})
 
 
 async def test_looking_at_the_page_keeps_nothing(roots, practice, settings):

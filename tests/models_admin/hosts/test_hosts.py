@@ -308,7 +308,19 @@ async def test_no_token_is_in_the_audit_log(roots, practice):
 
     entry = await AuditEntry.objects.aget(action="host_added")
     assert "SECRET-TOKEN" not in str((entry.what, entry.before, entry.after))
-    assert entry.after["slots"] == 3
+    assert (entry.after["slots"], entry.after["token"]) == (3, "changed")
+
+
+async def test_who_is_trusted_for_a_host_is_in_the_audit_log(roots, practice_models, certificate):
+    """S58."""
+    pem = certificate.read_text()
+    trust = {"authority": pem[pem.index("-----BEGIN CERTIFICATE") :], "any_certificate": "on"}
+
+    await roots.post(f"/hosts/{practice_models.pk}/", {**FORM, "url": practice_models.base_url, **trust})
+
+    entry = await AuditEntry.objects.aget(action="host_changed")
+    assert (entry.before["verify_tls"], entry.after["verify_tls"]) == (True, False)
+    assert entry.after["authority"] == "changed"
 
 
 def test_a_host_is_removed_while_its_line_moves(root, host):
