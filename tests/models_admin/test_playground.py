@@ -190,6 +190,15 @@ async def test_dimensions_are_asked_for(roots, practice, embedding):
     assert "8 dimensions" in said
 
 
+@pytest.mark.parametrize(("singly", "endpoint"), [("", "/api/embed"), ("on", "/api/embeddings")])
+async def test_the_policy_of_the_model_holds_for_vectors_too(roots, practice, embedding, singly, endpoint):
+    await ModelPolicy.objects.acreate(key="practice-embed:latest", num_ctx=2048, keep_alive="-1")
+    await roots.post("/playground/embed/", {**VECTORS, "singly": singly})
+
+    sent = asked(practice, endpoint)
+    assert (sent["options"], sent["keep_alive"]) == ({"num_ctx": 2048}, -1)
+
+
 async def test_the_old_endpoint_takes_one_text_after_the_other(roots, practice, embedding):
     said = words(await roots.post("/playground/embed/", {**VECTORS, "singly": "on"}))
 

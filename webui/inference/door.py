@@ -195,7 +195,9 @@ def _load_of(place: InstalledModel, lengths: Mapping[lines.Key, lines.Length]) -
 async def _ask(place: InstalledModel, order: AnyOrder, policy: Policy) -> AsyncGenerator[Event, None]:
     client = client_of(place.host)
     if isinstance(order, Vectors):
-        yield await client.embed(model=order.model, texts=order.texts, dimensions=order.dimensions, singly=order.singly)
+        yield await client.embed(
+            texts=order.texts, dimensions=order.dimensions, singly=order.singly, **_said(order, policy)
+        )
         return
     chunks = await _chunks(client, place, order, policy)
     async with aclosing(_until_done(client, order.model, chunks)) as events:
@@ -207,17 +209,22 @@ async def _chunks(
     client: OllamaClient, place: InstalledModel, order: Order | Completion, policy: Policy
 ) -> AsyncGenerator[Chunk, None]:
     """The answer of the host, not begun yet."""
-    said: dict[str, Any] = {
-        "model": order.model,
-        "options": policy.options(order.options) or None,
-        "keep_alive": policy.keep_alive,
-    }
+    said = _said(order, policy)
     if isinstance(order, Completion):
         return client.generate(prompt=order.prompt, **order.fields, **said)
     messages, think = order.messages, _think(place, order)
     if order.continues:
         messages, think = await _continuing(client, place, order, policy)
     return client.chat(messages=messages, think=think, **said)
+
+
+def _said(order: Asked, policy: Policy) -> dict[str, Any]:
+    """What every endpoint is told alike; a host that is asked otherwise loads the model anew, or lets it go."""
+    return {
+        "model": order.model,
+        "options": policy.options(order.options) or None,
+        "keep_alive": policy.keep_alive,
+    }
 
 
 def _think(place: InstalledModel, order: Order) -> bool | None:

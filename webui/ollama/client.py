@@ -194,19 +194,26 @@ class OllamaClient:
             )
 
     async def embed(
-        self, *, model: str, texts: Sequence[str], dimensions: int | None = None, singly: bool = False
+        self,
+        *,
+        model: str,
+        texts: Sequence[str],
+        dimensions: int | None = None,
+        singly: bool = False,
+        options: Mapping[str, object] | None = None,
+        keep_alive: str | int | None = None,
     ) -> Embeddings:
         """Vectors of several texts; a host too old for that, or ``singly``, is asked one by one."""
+        said = _given(model=model, options=options, keep_alive=keep_alive)
         if singly:
-            return await self._embed_singly(model, texts)
+            return await self._embed_singly(said, texts)
         try:
-            answer = await self._call(
-                "POST", "/api/embed", _given(model=model, input=list(texts), dimensions=dimensions), patient=True
-            )
+            body = {**said, **_given(input=list(texts), dimensions=dimensions)}
+            answer = await self._call("POST", "/api/embed", body, patient=True)
         except RequestRefused as error:
             if error.status != HTTP_NOT_FOUND or isinstance(error, ModelNotFound):
                 raise
-            return await self._embed_singly(model, texts)
+            return await self._embed_singly(said, texts)
         vectors = tuple(tuple(vector) for vector in answer.get("embeddings") or ())
         return Embeddings(vectors, _count(answer.get("prompt_eval_count")))
 
@@ -326,10 +333,10 @@ class OllamaClient:
             finally:
                 await answer.aclose()
 
-    async def _embed_singly(self, model: str, texts: Sequence[str]) -> Embeddings:
+    async def _embed_singly(self, said: Mapping[str, object], texts: Sequence[str]) -> Embeddings:
         vectors = []
         for text in texts:
-            answer = await self._call("POST", "/api/embeddings", {"model": model, "prompt": text}, patient=True)
+            answer = await self._call("POST", "/api/embeddings", {**said, "prompt": text}, patient=True)
             vectors.append(_unit(answer.get("embedding") or ()))
         return Embeddings(tuple(vectors))
 
