@@ -250,10 +250,16 @@ class OllamaClient:
             return answer.status_code == HTTP_OK
 
     async def upload_blob(self, digest: str, content: AsyncIterable[bytes]) -> None:
+        limits = {"connect": CONNECT_S, "write": WRITE_S, "head": WORK_S, "read": SHORT_ANSWER_S}
         async with _wire_errors():
-            answer = await self._http.post(f"/api/blobs/{digest}", content=content)
-            if answer.status_code >= 400:  # noqa: PLR2004  errors begin there
-                raise _refusal(answer.status_code, answer.headers.get("content-type", ""), answer.content)
+            request = self._http.build_request(
+                "POST", f"/api/blobs/{digest}", content=content, extensions={"timeout": limits}
+            )
+            answer = await self._http.send(request, stream=True)
+            async with aclosing(answer):
+                raw = await _bounded(answer, SHORT_ANSWER_S)
+            if not answer.is_success:
+                raise _refusal(answer.status_code, answer.headers.get("content-type", ""), raw)
 
     # The wire
 

@@ -327,6 +327,17 @@ async def test_a_blob_is_sent_in_pieces(practice):
             await client.upload_blob("sha256:" + "0" * 64, pieces())
 
 
+async def test_what_a_host_says_of_a_blob_is_not_collected_without_end(monkeypatch):
+    monkeypatch.setattr("webui.ollama.client.ANSWER_LIMIT", 1000)
+
+    async def pieces():
+        yield b"{}"
+
+    client, _ = client_of(httpx.Response(201, content=bytes(1001)))
+    with pytest.raises(UnexpectedAnswer, match="too long"):
+        await client.upload_blob("sha256:00", pieces())
+
+
 async def test_a_pull_that_ends_without_success_was_cut():
     client, _ = client_of(httpx.Response(200, content='{"status":"pulling manifest"}\n'))
 
