@@ -27,6 +27,7 @@ from webui.inference.models import Host, InstalledModel
 LOOK_S = 0.25
 CLOSE_SIGNED_OUT = 4401
 CLOSE_FORBIDDEN = 4403
+CLOSE_TOO_SLOW = 4008
 
 
 @dataclass(frozen=True, slots=True)

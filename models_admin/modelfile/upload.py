@@ -2,8 +2,8 @@
 
 The body of a request would be read to its end before anybody sees it. From a page (JSON, then bytes):
 ``{"host": id, "digest": "sha256:…", "size": bytes, "lang"}``, and after ``{"go": true}`` the file, at most ``WINDOW``
-bytes ahead of what was acknowledged. To a page: ``{"go"}``, ``{"got": bytes}``, and in the end ``{"done": true}``
-(at once, when the host has the file already) or ``{"failed": sentence}``.
+bytes ahead of what was acknowledged; whoever sends more is cut off. To a page: ``{"go"}``, ``{"got": bytes}``, and in
+the end ``{"done": true}`` (at once, when the host has the file already) or ``{"failed": sentence}``.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from django.utils import translation
 from django.utils.html import strip_tags
 
 from models_admin.jobs.troubles import trouble_of
-from models_admin.live import CLOSE_SIGNED_OUT
+from models_admin.live import CLOSE_SIGNED_OUT, CLOSE_TOO_SLOW
 from webui.accounts import session_watch
 from webui.accounts.audit import record_for
 from webui.accounts.models import User
@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 MAGIC = b"GGUF"
 LARGEST = 2**40
-AT_ONCE = 4  # pieces that wait for the host
+WINDOW = 1024 * 1024
+CLOSE_ERROR = 1011  # RFC 6455
 
 
 class UploadConsumer(AsyncWebsocketConsumer):
@@ -45,7 +46,8 @@ class UploadConsumer(AsyncWebsocketConsumer):
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """However it ends, the host does not wait for the rest."""
-        self._pieces: asyncio.Queue[bytes] = asyncio.Queue(AT_ONCE)
+        self._pieces: asyncio.Queue[bytes] = asyncio.Queue()
+        self._ahead = 0  # bytes that came and are not acknowledged
         self._uploading: asyncio.Task[None] | None = None
         self._until_closed = ExitStack()
         try:
@@ -65,10 +67,19 @@ class UploadConsumer(AsyncWebsocketConsumer):
         self._until_closed.enter_context(session_watch.watched(self.scope["session_key"], self._sign_out))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if bytes_data is not None and self._uploading:
-            await self._pieces.put(bytes_data)  # whoever sends faster than the host takes waits here
+        """Never waits for the host: that the page has gone is told here, too."""
+        if bytes_data and self._uploading:
+            await self._take(bytes_data)
         elif text_data is not None and self._uploading is None:
             self._uploading = asyncio.create_task(self._upload(_asked(text_data)))
+            self._uploading.add_done_callback(self._over)
+
+    async def _take(self, piece: bytes) -> None:
+        self._ahead += len(piece)
+        if self._ahead > WINDOW:
+            await self.close(code=CLOSE_TOO_SLOW)
+        else:
+            self._pieces.put_nowait(piece)
 
     async def _upload(self, asked: "dict[str, Any] | None") -> None:
         host = await read_db(Host.objects.filter(enabled=True, pk=asked["host"]).first) if asked else None
@@ -94,9 +105,9 @@ class UploadConsumer(AsyncWebsocketConsumer):
             piece = await self._pieces.get()
             if got == 0 and not piece.startswith(MAGIC):
                 raise NotGGUF
-            piece = piece[: size - got]
-            got += len(piece)
-            yield piece
+            yield piece[: size - got]
+            self._ahead -= len(piece)
+            got = min(got + len(piece), size)
             await self._say({"got": got})
 
     async def _say(self, message: dict[str, object]) -> None:
@@ -105,6 +116,12 @@ class UploadConsumer(AsyncWebsocketConsumer):
     async def _end(self, message: dict[str, object]) -> None:
         await self._say(message)
         await self.close()
+
+    def _over(self, uploading: asyncio.Task[None]) -> None:
+        """A page does not wait for an upload that met an error of ours."""
+        if not uploading.cancelled() and (error := uploading.exception()):
+            log.error("an upload ended in an error", exc_info=error)
+            self._uploading = asyncio.create_task(self.close(code=CLOSE_ERROR))
 
     def _sign_out(self) -> None:
         if self._uploading:

@@ -92,9 +92,13 @@ export class SHA256 {
 
 addEventListener("message", async ({ data: file }) => {
   const hash = new SHA256();
-  for (let read = 0; read < file.size; read += PIECE) {
-    hash.update(new Uint8Array(await file.slice(read, read + PIECE).arrayBuffer()));
-    postMessage({ read: Math.min(read + PIECE, file.size) });
+  try {
+    for (let read = 0; read < file.size; read += PIECE) {
+      hash.update(new Uint8Array(await file.slice(read, read + PIECE).arrayBuffer()));
+      postMessage({ read: Math.min(read + PIECE, file.size) });
+    }
+    postMessage({ digest: `sha256:${hash.hex()}` });
+  } catch (error) {
+    postMessage({ error }); // nobody hears of it otherwise
   }
-  postMessage({ digest: `sha256:${hash.hex()}` });
 });

@@ -16,30 +16,33 @@ document.addEventListener("change", (e) => {
 
 document.addEventListener("click", (e) => {
   if (e.target.closest("[data-upload-stop]")) stop();
+  // Browsers say nothing of a file that is chosen again; so there is none while one is chosen.
+  if (e.target.matches("[data-upload] [type=file]")) e.target.value = "";
 });
 
 async function begin(box, file) {
   stop();
-  let stopped = false;
+  const leaving = new AbortController(),
+    { signal } = leaving;
   const end = (words) => {
-    stopped = true;
+    leaving.abort();
     $("progress", box).hidden = $("[data-upload-stop]", box).hidden = true;
     say(box, words);
   };
   stop = () => end("");
   try {
     const kind = await kindOf(file);
+    signal.throwIfAborted();
     if (kind === undefined) return end(box.dataset.notGguf);
-    const digest = await digestOf(box, file, () => stopped);
-    if (stopped) return;
-    const failed = await send(box, file, digest, () => stopped);
-    if (stopped) return;
+    const digest = await digestOf(box, file, signal);
+    const failed = await send(box, file, digest, signal);
+    if (signal.aborted) return;
     if (failed) return end(failed);
     end(box.dataset.there);
     $("[name=file_kind]", box).value = QUANTIZABLE[kind] ?? "";
     use(digest);
-  } catch {
-    if (!stopped) end(box.dataset.lost);
+  } catch (error) {
+    if (!signal.aborted) end(error instanceof DOMException ? box.dataset.unreadable : box.dataset.lost);
   }
 }
 
@@ -55,21 +58,22 @@ function show(box, words, done, whole, speed = "") {
   say(box, words.replace("{percent}", `${percent} %`).replace("{speed}", speed));
 }
 
-function digestOf(box, file, isStopped) {
+function digestOf(box, file, signal) {
   const worker = new Worker(new URL("./sha256.js", import.meta.url), { type: "module" });
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => {
-      if (isStopped()) worker.terminate();
+      if (data.error) reject(data.error);
       else if (data.digest) resolve(data.digest);
-      else show(box, box.dataset.reading, data.read, file.size);
+      else if (!signal.aborted) show(box, box.dataset.reading, data.read, file.size);
     };
     worker.onerror = reject;
+    signal.addEventListener("abort", reject);
     worker.postMessage(file);
   }).finally(() => worker.terminate());
 }
 
 /** Resolves with what failed, if anything did. */
-function send(box, file, digest, isStopped) {
+function send(box, file, digest, signal) {
   const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws/admin/upload/");
   const began = Date.now();
   let sent = 0,
@@ -79,7 +83,7 @@ function send(box, file, digest, isStopped) {
     const push = async () => {
       if (sending) return;
       sending = true;
-      while (sent < file.size && sent - got < WINDOW && !isStopped()) {
+      while (sent < file.size && sent + PIECE - got <= WINDOW && !signal.aborted) {
         const piece = await file.slice(sent, sent + PIECE).arrayBuffer();
         sent += piece.byteLength;
         socket.send(piece);
@@ -92,7 +96,7 @@ function send(box, file, digest, isStopped) {
     };
     socket.onmessage = ({ data }) => {
       const told = JSON.parse(data);
-      if (isStopped()) return socket.close();
+      if (signal.aborted) return;
       if (told.done) resolve("");
       if ("failed" in told) resolve(told.failed || box.dataset.lost);
       if (told.got) {
@@ -100,9 +104,10 @@ function send(box, file, digest, isStopped) {
         const perS = got / Math.max(0.5, (Date.now() - began) / 1000);
         show(box, box.dataset.sending, got, file.size, `${(perS / 1e6).toFixed(1)} MB/s`);
       }
-      if (told.go || told.got) push();
+      if (told.go || told.got) push().catch(reject);
     };
     socket.onclose = () => reject(new Error("closed"));
+    signal.addEventListener("abort", () => socket.close());
   });
 }
 

@@ -9,7 +9,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
 
-from models_admin.live import CLOSE_SIGNED_OUT
+from models_admin.live import CLOSE_SIGNED_OUT, CLOSE_TOO_SLOW
+from models_admin.modelfile.upload import CLOSE_ERROR, WINDOW
 from tests.chat.test_consumers import ORIGIN, connecting, session_of
 from webui.accounts.models import AuditEntry
 from webui.accounts.sessions import end_all_sessions
@@ -105,6 +106,17 @@ async def test_a_host_that_is_away_is_said_in_words_and_not_in_markup(root, host
         assert (await announce(socket, host, FILE))["failed"] == "Mara's <b> does not answer."
 
 
+async def test_nobody_waits_for_an_upload_that_met_an_error_of_ours(root, practice_models, caplog):
+    practice_models.base_url, practice_models.authority = practice_models.base_url.replace("http", "https"), "nonsense"
+    await practice_models.asave()
+    async with uploading(root) as socket:
+        asked = {"host": practice_models.pk, "digest": digest_of(FILE), "size": len(FILE), "lang": "en"}
+        await socket.send_to(text_data=json.dumps(asked))
+
+        assert (await socket.receive_output(timeout=5))["code"] == CLOSE_ERROR
+    assert "an upload ended in an error" in caplog.text
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"host": 999_999}, {"host": "x"}, {"host": True}, {"digest": "../x"}, {"size": 0}, {"size": 2**50}],
@@ -114,12 +126,12 @@ async def test_nonsense_is_refused(root, practice_models, wrong):
         assert await announce(socket, practice_models, FILE, **wrong) == {"failed": ""}
 
 
-async def test_pieces_wait_for_a_host_that_does_not_take_them(root, practice_models):
-    """So that the memory of the portal does not grow."""
-
+@asynccontextmanager
+async def taking_nothing(host):
+    """The host has not got the file, and does not read it."""
     over = asyncio.Event()
 
-    async def never(reader, writer):
+    async def serve(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         if head.startswith(b"HEAD"):
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
@@ -127,21 +139,46 @@ async def test_pieces_wait_for_a_host_that_does_not_take_them(root, practice_mod
         await over.wait()
         writer.close()
 
-    server = await asyncio.start_server(never, "127.0.0.1", 0, limit=1024)
-    practice_models.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    await practice_models.asave()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1024)
+    host.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await host.asave()
+    try:
+        yield
+    finally:
+        over.set()
+        server.close()
+        await server.wait_closed()
+
+
+async def test_who_sends_further_ahead_than_agreed_is_cut_off(root, practice_models):
+    """So that the memory of the portal does not grow with a host that takes nothing."""
     content = b"GGUF" + bytes(20_000_000)
-    async with uploading(root) as socket:
+    async with taking_nothing(practice_models), uploading(root) as socket:
         assert await announce(socket, practice_models, content) == {"go": True}
         for at in range(0, len(content), PIECE):
             await socket.send_to(bytes_data=content[at : at + PIECE])
         got = 0
-        while not await socket.receive_nothing(timeout=0.5):
-            got = json.loads(await socket.receive_from())["got"]
+        while (told := await socket.receive_output(timeout=5))["type"] == "websocket.send":
+            got = json.loads(told["text"])["got"]
+
+        assert (told["type"], told["code"]) == ("websocket.close", CLOSE_TOO_SLOW)
         assert got < len(content) - 4_000_000
-    over.set()
-    server.close()
-    await server.wait_closed()
+
+
+async def test_whoever_leaves_is_let_go_while_the_host_takes_nothing(root, practice_models):
+    """And so is whoever was refused while more was on its way."""
+    sent = got = 0
+    async with taking_nothing(practice_models), uploading(root) as socket:
+        assert await announce(socket, practice_models, b"GGUF", size=20_000_000) == {"go": True}
+        while True:
+            for _ in range(sent - got, WINDOW - PIECE, PIECE):
+                await socket.send_to(bytes_data=b"GGUF".ljust(PIECE))
+                sent += PIECE
+            if await socket.receive_nothing(timeout=0.3):
+                break
+            got = json.loads(await socket.receive_from())["got"]
+
+        await socket.disconnect(timeout=1)
 
 
 async def test_whoever_leaves_ends_the_upload_at_the_host(root, practice_models):
