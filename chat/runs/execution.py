@@ -20,7 +20,7 @@ from webui import faults
 from webui.db import DatabaseAway, read_db, run_db
 from webui.inference import door
 from webui.inference.door import CannotContinue, Order, Reading, Started, Waiting
-from webui.ollama import ChatChunk, OllamaError
+from webui.ollama import ChatChunk, OllamaError, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +104,13 @@ class Execution:
             return self._ending(self._interruption)
         except CannotContinue:
             return self._ending(State.INTERRUPTED)
+        except UnexpectedAnswer as error:
+            # Not in Ollama's words: they say nothing to people, and something to whoever looks after the host.
+            log.warning("run %s failed: %s: %s", self._run.pk, error.kind, error)
+            return self._ending(State.FAILED, error.kind)
         except OllamaError as error:
             log.info("run %s failed: %s", self._run.pk, error.kind)
-            return self._ending(State.FAILED, error)
+            return self._ending(State.FAILED, error.kind, str(error))
         return self._ending(State.DONE)
 
     def _take(self, event: door.Event) -> None:
@@ -185,13 +189,13 @@ class Execution:
         if self._interruption == State.INTERRUPTED:
             await run_db(self._go_on, self._run)
 
-    def _ending(self, ends_as: State, error: OllamaError | None = None) -> Ending:
+    def _ending(self, ends_as: State, error: str = "", detail: str = "") -> Ending:
         return Ending(
             ends_as,
             self._answer.text,
             self._answer.thinking,
-            error=error.kind if error else "",
-            error_detail=str(error)[:500] if error else "",
+            error=error,
+            error_detail=detail[:500],
             stats=self._clock.stats(self._last, self._run.answer.stats),
             usage=self._clock.usage(self._last),
         )

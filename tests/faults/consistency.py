@@ -15,6 +15,7 @@ from webui.practice.scripts import script_for
 
 LIVE = ("queued", "loading", "running")
 LEFT_ALONE_S = 2.0
+ADDING = "^fault-(badutf|nul|nel|surr|xss)"  # models that say more than their script
 MARKER = "SECRET-WORD"  # in every question of these tests
 
 # Everything of a person, as text. They do nothing in these tests, so nothing of theirs may change.
@@ -90,8 +91,9 @@ def _texts_are_what_was_sent(database: psycopg.Connection) -> None:
     answers = database.execute(
         """
         select m.state, m.model, m.text, q.text from chat_message m join chat_message q on q.id = m.parent_id
-        where m.role = 'assistant' and m.model like 'practice%'
-        """
+        where m.role = 'assistant' and m.model ~ '^(practice|fault)' and not m.model ~ %s
+        """,
+        [ADDING],
     )
     for state, model, text, question in answers:
         asked = [{"role": "user", "content": question}]
@@ -113,9 +115,9 @@ async def _hosts_are_left_alone(database: psycopg.Connection, practice: Practice
     """I5: no request outlives its run by more than two seconds, and none is left over."""
     runs = database.execute(
         """
-        select q.text, extract(epoch from r.started_at)::float, extract(epoch from r.ended_at)::float
+        select q.text, extract(epoch from r.requested_at)::float, extract(epoch from r.ended_at)::float
         from chat_run r join chat_message m on m.id = r.answer_id join chat_message q on q.id = m.parent_id
-        where r.started_at is not null and r.ended_at is not null order by r.started_at
+        order by r.requested_at
         """
     ).fetchall()
     since_epoch = time.time() - time.monotonic()
@@ -133,8 +135,7 @@ def _end_of_its_run(request: Request, runs: list[tuple], since_epoch: float) -> 
     """When the run ended for which this was asked; None for a probe, or where the run goes on."""
     question = next(m["content"] for m in reversed(request.body["messages"]) if m["role"] == "user")
     began = request.started + since_epoch
-    # A run's start is stored beside its request, a little later.
-    ends = [ended for text, started, ended in runs if text == question and started < began + 1]
+    ends = [ended for text, requested, ended in runs if text == question and requested <= began]
     return ends[-1] if ends else None
 
 

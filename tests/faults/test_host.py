@@ -7,7 +7,7 @@ from html import unescape
 
 import pytest
 
-from tests.faults.portal import add_host, answer_in, forget_host, free_port, until_state, until_text
+from tests.faults.portal import MIB, add_host, answer_in, forget_host, free_port, until_state, until_text
 from tests.pages import Page, text_of
 
 pytestmark = [pytest.mark.server]
@@ -37,27 +37,92 @@ async def test_a_host_that_refuses_connections_is_named_within_a_second(
     await assert_consistent(portal)
 
 
+TEXT_KEPT, QUESTION_KEPT = "The text above is kept. Continue", "Your message is kept."
+
+
 @pytest.mark.parametrize(
-    ("model", "error"),
+    ("model", "sentence", "kept"),
     [
-        ("fault-rst", "lost"),
-        ("fault-trunc", "cut"),
-        ("fault-miderr", "model"),
-        ("fault-st404", "missing"),
-        ("fault-st500", "refused"),
-        ("fault-html", "odd"),
+        pytest.param("fault-rst", "The connection to the model was lost", TEXT_KEPT, id="F23"),
+        pytest.param("fault-trunc", "The answer was cut off", TEXT_KEPT, id="F24"),
+        pytest.param("fault-miderr", "The model reported an error", TEXT_KEPT, id="F25"),
+        pytest.param("fault-st400", "The host refused the question", QUESTION_KEPT, id="F26-400"),
+        pytest.param("fault-st401", "The host does not let the portal in", QUESTION_KEPT, id="F26-401"),
+        pytest.param("fault-st404", "fault-st404 is not installed", QUESTION_KEPT, id="F26-404"),
+        pytest.param("fault-st500", "Something failed on the host", QUESTION_KEPT, id="F26-500"),
+        pytest.param("fault-html", "The host gave an unexpected answer", QUESTION_KEPT, id="F27"),
+        pytest.param("fault-rubbish", "The host gave an unexpected answer", TEXT_KEPT, id="F28"),
     ],
 )
 async def test_a_failure_keeps_question_and_text_and_says_what_happened(
-    portal, alice, database, assert_consistent, model, error
+    portal, alice, database, assert_consistent, model, sentence, kept
 ):
+    """F23, F24, F25, F26, F27, F28"""
+    conversation = await alice.start("SECRET-WORD please", model)
+    await until_state(database, conversation, "failed")
+    await alice.tabs[0].until(lambda tab: tab.state == "failed")
+
+    assert f"{sentence} {kept}" in alice.tabs[0].text()
+    assert "SECRET-WORD please" in alice.tabs[0].text()
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", ["", "-html", "-empty"])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 499, 500, 502])
+async def test_no_refusal_is_tried_again(portal, practice, alice, database, assert_consistent, status, body):
+    """F26, whatever the body; which sentence it gets is the client's choice, and tested there."""
+    model = f"fault-st{status}{body}"
     conversation = await alice.start("SECRET-WORD please", model)
     await until_state(database, conversation, "failed")
 
-    assert answer_in(database, conversation)[2] == error
+    assert [request.model for request in practice.requests].count(model) == 1
+    await assert_consistent(portal)
+
+
+async def test_what_a_strange_host_says_goes_into_the_log_alone(portal, alice, database, assert_consistent):
+    """F27"""
+    conversation = await alice.start("SECRET-WORD please", "fault-html")
+    await until_state(database, conversation, "failed")
+
+    assert "nginx" not in await alice.page(conversation)
+    assert "failed: odd: <!doctype html>" in portal.log
+    await assert_consistent(portal)
+
+
+async def test_lines_of_a_stream_that_mean_nothing_are_passed_over(portal, alice, database, assert_consistent):
+    """F28: no more than three of them."""
+    conversation = await alice.start("SECRET-WORD please", "fault-garbage")
+    await until_state(database, conversation, "done")
+
+    await assert_consistent(portal)
+
+
+async def test_who_administers_is_led_to_the_models_when_one_is_missing(portal, alice, database, assert_consistent):
+    """F26"""
+    conversation = await alice.start("SECRET-WORD please", "nosuch")
+    await until_state(database, conversation, "failed")
+
     page = await alice.page(conversation)
-    assert "SECRET-WORD please" in page
-    assert 'data-state="failed"' in page
+    assert 'only-admins" href="/models/"' in page
+    assert "data-admin" in page.partition("<body")[2].partition(">")[0]
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["fault-big", "fault-noline"])
+async def test_a_line_without_end_is_cut_off_before_it_fills_the_memory(
+    portal, alice, database, assert_consistent, figure, model
+):
+    """F34: ten megabytes, and without a line break at all."""
+    memory = portal.memory
+    conversation = await alice.start("SECRET-WORD please", model)
+    await until_state(database, conversation, "failed")
+    await alice.tabs[0].until(lambda tab: "A line of the answer was too long" in tab.text())
+
+    grown = (portal.memory - memory) / MIB
+    figure("grown", f"{grown:.0f} MB")
+    assert grown < 50
     await assert_consistent(portal)
 
 

@@ -127,7 +127,8 @@ class OpenPage:
         return [article.get("data-state") for article in self.page.root.iter("article")][-1]
 
     def text(self, id_: str = "thread") -> str:
-        return self.page.text(id_)
+        """The words of a part of it, blanks aside."""
+        return " ".join(self.page.text(id_).split())
 
     async def until(self, condition, *, within_s: float = PATIENCE_S) -> None:
         """Wait until the tab looks as wanted."""

@@ -2,9 +2,12 @@
 
 from .client import OllamaClient
 from .errors import (
+    AccessDenied,
     HostBusy,
+    HostFailed,
     HostUnreachable,
     HostUntrusted,
+    LineTooLong,
     ModelFailed,
     ModelNotFound,
     OllamaError,
@@ -26,14 +29,17 @@ from .types import (
 )
 
 __all__ = [
+    "AccessDenied",
     "ChatChunk",
     "Counters",
     "Embeddings",
     "GenerateChunk",
     "HostBusy",
+    "HostFailed",
     "HostUnreachable",
     "HostUntrusted",
     "InstalledModel",
+    "LineTooLong",
     "ModelDetails",
     "ModelFailed",
     "ModelNotFound",

@@ -12,7 +12,9 @@ import httpx
 from webui.text import clean_text, one_line
 
 from .errors import (
+    AccessDenied,
     HostBusy,
+    HostFailed,
     HostUnreachable,
     HostUntrusted,
     ModelNotFound,
@@ -47,7 +49,8 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 COUNT_LIMIT = 2**63
 WORD_LIMIT, WORDS_LIMIT = 500, 50  # of what a page shows in passing
 
-HTTP_NOT_FOUND, HTTP_BUSY, HTTP_OK = 404, 503, 200
+HTTP_OK, HTTP_NOT_FOUND, HTTP_ERROR = 200, 404, 500
+HTTP_DENIED, HTTP_BUSY = {401, 403}, {429, 503}
 
 
 class OllamaClient:
@@ -259,7 +262,7 @@ class OllamaClient:
             async with aclosing(answer):
                 raw = await _bounded(answer, SHORT_ANSWER_S)
             if not answer.is_success:
-                raise _refusal(answer.status_code, answer.headers.get("content-type", ""), raw)
+                raise _refusal(answer, raw)
 
     # The wire
 
@@ -334,7 +337,7 @@ class OllamaClient:
             try:
                 if answer.status_code != HTTP_OK and verb != "HEAD":
                     raw = await _bounded(answer, SHORT_ANSWER_S)
-                    raise _refusal(answer.status_code, answer.headers.get("content-type", ""), raw)
+                    raise _refusal(answer, raw)
                 yield answer
             finally:
                 await answer.aclose()
@@ -374,18 +377,31 @@ async def _bounded(answer: httpx.Response, limit_s: float) -> bytes:
     return bytes(raw)
 
 
-def _refusal(status: int, content_type: str, raw: bytes) -> OllamaError:
-    found = parse(raw)
-    message = error_text(found["error"]) if found and "error" in found else _start_of(raw)
-    if status == HTTP_BUSY:
+def _refusal(answer: httpx.Response, raw: bytes) -> OllamaError:
+    """What a status means. A page of HTML comes from some proxy, and says nothing to people."""
+    status, found = answer.status_code, parse(raw)
+    is_page = found is None and "html" in answer.headers.get("content-type", "")
+    message = _message_of(found, "" if is_page else _start_of(raw)) or f"Status {status}."
+    if status in HTTP_BUSY:
         return HostBusy(message)
     if 300 <= status < 400:  # noqa: PLR2004  redirects are not followed
         return UnexpectedAnswer(f"The host redirects ({status}).")
-    if status == HTTP_NOT_FOUND and found and "not found" in message:
-        return ModelNotFound(message, status)
-    if found is None and "html" in content_type:
-        return UnexpectedAnswer(message)
-    return RequestRefused(message or f"Status {status}.", status)
+    kind = _kind_of_refusal(status, message if found else "")
+    if is_page and kind is RequestRefused:
+        return UnexpectedAnswer(_start_of(raw))
+    return kind(message, status)
+
+
+def _kind_of_refusal(status: int, said: str) -> type[RequestRefused]:
+    if status in HTTP_DENIED:
+        return AccessDenied
+    if status >= HTTP_ERROR:
+        return HostFailed
+    return ModelNotFound if status == HTTP_NOT_FOUND and "not found" in said else RequestRefused
+
+
+def _message_of(found: Object | None, otherwise: str) -> str:
+    return error_text(found["error"]) if found and "error" in found else otherwise
 
 
 def _plain(error: Exception) -> str:

@@ -2,14 +2,17 @@
 
 OllamaError
   HostUnreachable    unreachable  nothing answered at the address
-  HostBusy           busy         503: too many requests wait there already
+  HostBusy           busy         503 or 429: too many requests; ask again later
   RequestRefused     refused      the host answered {"error": ...} with a status
+    AccessDenied     denied       401 or 403: the portal may not ask there
     ModelNotFound    missing      404: that model is not on this host
+    HostFailed       broken       500, 502 and their like: something failed there
   ModelFailed        model        an {"error": ...} line inside an answer
   StreamBroken       lost         the connection broke in mid-answer
     StreamCut        cut          the answer ended without the line that says it is done
     StreamSilent     silent       nothing came for too long
   UnexpectedAnswer   odd          not what an Ollama host says
+    LineTooLong      long         a line of the answer is longer than any of Ollama's
 """
 
 from webui.text import clean_text
@@ -50,8 +53,16 @@ class RequestRefused(OllamaError):
         self.status = status
 
 
+class AccessDenied(RequestRefused):
+    kind = "denied"
+
+
 class ModelNotFound(RequestRefused):
     kind = "missing"
+
+
+class HostFailed(RequestRefused):
+    kind = "broken"
 
 
 class ModelFailed(OllamaError):
@@ -72,3 +83,7 @@ class StreamSilent(StreamBroken):
 
 class UnexpectedAnswer(OllamaError):
     kind = "odd"
+
+
+class LineTooLong(UnexpectedAnswer):
+    kind = "long"

@@ -6,7 +6,7 @@ from typing import Any
 
 from webui.text import clean_text
 
-from .errors import ModelFailed, UnexpectedAnswer
+from .errors import LineTooLong, ModelFailed, UnexpectedAnswer
 
 LINE_LIMIT = 8 * 1024 * 1024  # as Ollama's own client
 BAD_LINES = 3
@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 
 class Lines:
-    """Cuts bytes into lines, without their ends. Raises UnexpectedAnswer for one that is too long."""
+    """Cuts bytes into lines, without their ends. Raises LineTooLong."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
@@ -28,7 +28,7 @@ class Lines:
             self._rest.clear()
         self._rest += rest
         if len(self._rest) > LINE_LIMIT:
-            raise UnexpectedAnswer("A line of the answer is too long.")
+            raise LineTooLong("A line of the answer is too long.")
         return ended
 
     def last(self) -> list[bytes]:

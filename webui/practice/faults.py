@@ -16,7 +16,8 @@ ODD = {
 
 ENDINGS = {"rst", "trunc", "miderr"}
 JUNK = {
-    "garbage": (b"{oops\n", b"null\n", b"[1,2]\n"),
+    "garbage": (b"{oops\n", b"null\n", b"[1,2]\n", b"\n", b'{"message":null}\n'),
+    "rubbish": (b"{oops\n",) * 4,
     "noline": (b"x" * TOO_LONG,),
     "big": (b"x" * TOO_LONG, b"\n"),
 }

@@ -96,11 +96,11 @@ PRACTICE = [
     PracticeModel("practice-slow-load:latest", "takes its time to load", size=40_000_000_000, load_s=4.0),
     PracticeModel("practice-no-prefill:latest", "starts over when asked to go on", continues=False),
 ]
-STATUSES = [400, 401, 403, 404, 429, 500, 502, 503]
+STATUSES = [400, 401, 403, 404, 429, 499, 500, 502, 503]
 FAULTS = [
     *(f"st{status}{body}" for status in STATUSES for body in ("", "-html", "-empty")),
-    *["hangheader", "hang", "rst", "trunc", "miderr", "html", "garbage", "half", "badutf", "surr", "nul", "nel"],
-    *["big", "noline", "fast", "slow", "wedge", "gate", "xss"],
+    *["hangheader", "hang", "rst", "trunc", "miderr", "html", "garbage", "rubbish", "half", "badutf", "surr", "nul"],
+    *["nel", "big", "noline", "fast", "slow", "wedge", "gate", "xss"],
 ]
 
 

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
 
+CALLER_LEFT = 499  # nginx's number, which Ollama uses, too
 MAX_BODY = 64 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
 ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
@@ -141,7 +142,8 @@ class Line:
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
     """The start of an answer; headers without a value are left out."""
     date = {"Date": format_datetime(datetime.now(UTC), usegmt=True)}
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    phrase = HTTPStatus(status).phrase if status != CALLER_LEFT else "Client Closed Request"
+    lines = [f"HTTP/1.1 {status} {phrase}"]
     lines += [f"{name}: {value}" for name, value in ({**headers, **date}).items() if value]
     return "\r\n".join([*lines, "", ""]).encode()
 

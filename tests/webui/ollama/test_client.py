@@ -8,8 +8,11 @@ import httpx
 import pytest
 
 from webui.ollama import (
+    AccessDenied,
     HostBusy,
+    HostFailed,
     HostUnreachable,
+    LineTooLong,
     ModelFailed,
     ModelNotFound,
     OllamaClient,
@@ -146,9 +149,9 @@ async def test_creating_reports_its_steps():
     ("answer", "error", "words"),
     [
         ("err_chat404", ModelNotFound, "not found"),
-        ("err_option", RequestRefused, "num_ctx"),
+        ("err_option", HostFailed, "num_ctx"),
         ("err_405", RequestRefused, "405"),
-        ("err_host", RequestRefused, "403"),
+        ("err_host", AccessDenied, "403"),
     ],
 )
 async def test_a_refusal_keeps_the_hosts_words(answer, error, words):
@@ -196,16 +199,32 @@ async def practice():
         ("fault-trunc", StreamBroken),
         ("fault-miderr", ModelFailed),
         ("fault-st503", HostBusy),
-        ("fault-st500", RequestRefused),
+        ("fault-st429", HostBusy),
+        ("fault-st400", RequestRefused),
+        ("fault-st400-html", UnexpectedAnswer),
+        ("fault-st400-empty", RequestRefused),
+        ("fault-st401", AccessDenied),
+        ("fault-st401-html", AccessDenied),
+        ("fault-st403-empty", AccessDenied),
         ("fault-st404", ModelNotFound),
+        ("fault-st404-html", UnexpectedAnswer),
+        ("fault-st404-empty", RequestRefused),
+        ("fault-st499", RequestRefused),
+        ("fault-st500", HostFailed),
+        ("fault-st502-html", HostFailed),
+        ("fault-st502-empty", HostFailed),
+        ("fault-st503-html", HostBusy),
         ("fault-html", UnexpectedAnswer),
+        ("fault-rubbish", UnexpectedAnswer),
+        ("fault-big", LineTooLong),
         ("nosuch", ModelNotFound),
     ],
 )
 async def test_each_fault_has_its_error(practice, model, error):
     async with OllamaClient(practice.url) as client:
-        with pytest.raises(error):
+        with pytest.raises(error) as raised:
             await chat(client, model)
+    assert type(raised.value) in {error, StreamCut}
 
 
 async def test_a_host_that_falls_silent_is_given_up(practice):
