@@ -65,7 +65,7 @@ class HostForm(forms.Form):
         try:
             if text:
                 ssl.create_default_context(cadata=text)
-        except (ssl.SSLError, ValueError) as error:
+        except (ssl.SSLError, ValueError, TypeError) as error:  # the last for what is not ASCII
             raise forms.ValidationError(
                 _("This is no certificate. It begins with -----BEGIN CERTIFICATE-----.")
             ) from error

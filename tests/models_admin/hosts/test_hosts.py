@@ -139,6 +139,7 @@ async def test_the_check_follows_the_form(roots, practice):
         ("memory_gb", "-1", "greater than or equal to 0"),
         ("bearer", "two words", "A token has no blanks"),
         ("authority", "-----BEGIN NONSENSE-----", "This is no certificate."),
+        ("authority", "证书", "This is no certificate."),
     ],
 )
 async def test_what_cannot_be_is_said_beside_its_field(roots, host, field, value, sentence):
