@@ -110,6 +110,31 @@ class Membership(models.Model):
         return f"{self.user} in {self.group}"
 
 
+class AccessToken(models.Model):
+    """What a script shows instead of a password. Only its hash is kept; ``prefix`` tells its owner which one it is.
+
+    ``allowed`` are the shortest names of the models it may use; without any, all that its owner may use.
+    """
+
+    class Scope(models.TextChoices):
+        USE = "use", _("Use models")
+        ADMIN = "admin", _("Use and administer models")
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=12)
+    digest = models.CharField(max_length=64, unique=True)
+    scope = models.CharField(max_length=8, choices=Scope.choices, default=Scope.USE)
+    allowed = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
 class AuditEntry(models.Model):
     """Who did what, when and from where. The database refuses to change or remove one.
 

@@ -1,41 +1,52 @@
-"""Ends the sockets of sessions that ended, with one look at all sessions of a process every few seconds."""
+"""Ends what sessions and tokens opened once they ended, with one look at all of a process every few seconds."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from contextlib import contextmanager, suppress
+from typing import Generic, TypeVar
 
 from webui.accounts.sessions import users_of_sessions
+from webui.accounts.tokens import still_living
 from webui.db import DatabaseAway, read_db
 
 LOOK_S = 4.0
 
-_open: dict[str, list[Callable[[], None]]] = defaultdict(list)
-_looking: asyncio.Task[None] | None = None
+Key = TypeVar("Key")
 
 
-@contextmanager
-def watched(session: str, sign_out: Callable[[], None]) -> Iterator[None]:
-    """Inside the block ``sign_out`` is called within seconds after nobody is signed in with the session any more."""
-    global _looking  # noqa: PLW0603  one for the process
-    _open[session].append(sign_out)
-    if _looking is None or _looking.done():
-        _looking = asyncio.create_task(_look())
-    try:
-        yield
-    finally:
-        _open[session].remove(sign_out)
-        if not _open[session]:
-            del _open[session]
+class Watch(Generic[Key]):
+    """``living`` says which of some keys have not ended."""
+
+    def __init__(self, living: Callable[[Collection[Key]], Container[Key]]) -> None:
+        self._living = living
+        self._open: dict[Key, list[Callable[[], None]]] = defaultdict(list)
+        self._looking: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def watched(self, key: Key, close: Callable[[], None]) -> Iterator[None]:
+        """Inside the block ``close`` is called within seconds after the key ended."""
+        self._open[key].append(close)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        try:
+            yield
+        finally:
+            self._open[key].remove(close)
+            if not self._open[key]:
+                del self._open[key]
+
+    async def _look(self) -> None:
+        while self._open:
+            await asyncio.sleep(LOOK_S)
+            with suppress(*DatabaseAway):
+                asked = list(self._open)
+                living = await read_db(self._living, asked)
+                for key in asked:
+                    if key not in living:
+                        for close in self._open.get(key, [])[:]:
+                            close()
 
 
-async def _look() -> None:
-    while _open:
-        await asyncio.sleep(LOOK_S)
-        with suppress(*DatabaseAway):
-            asked = list(_open)
-            signed_in = await read_db(users_of_sessions, asked)
-            for session in asked:
-                if session not in signed_in:
-                    for sign_out in _open.get(session, [])[:]:
-                        sign_out()
+watched = Watch(users_of_sessions).watched
+watched_token = Watch(still_living).watched
