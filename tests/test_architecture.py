@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "webui/practice": set(),
     "webui/accounts": TOOLS,
     "webui/inference": INFERENCE,
+    "webui/gateway": INFERENCE,
     "chat/markdown": set(),
     "chat": INFERENCE,
     "models_admin": INFERENCE,

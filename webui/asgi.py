@@ -1,4 +1,4 @@
-"""The ASGI application: pages by Django, one socket per page by Channels."""
+"""The ASGI application: pages by Django, the API beside them, one socket per page by Channels."""
 
 import os
 
@@ -11,13 +11,14 @@ pages = get_asgi_application()
 
 from chat.routing import socket_urlpatterns as of_chat  # noqa: E402  needs a loaded Django
 from models_admin.routing import socket_urlpatterns as of_admin  # noqa: E402
+from webui.gateway.app import beside  # noqa: E402
 from webui.sockets import known_origin, refuse, signed_in  # noqa: E402
 
 sockets = URLRouter([*of_chat, *of_admin, re_path("", refuse)])  # type: ignore[arg-type]  # an application, as Channels wants it
 
 application = ProtocolTypeRouter(
     {
-        "http": pages,
+        "http": beside(pages),  # type: ignore[arg-type]  # Django's own types of the same thing
         "websocket": known_origin(signed_in(sockets)),
     }
 )

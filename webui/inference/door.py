@@ -22,7 +22,9 @@ from webui.inference.models import Host, InstalledModel, Usage
 from webui.inference.policy import Policy, policy_of
 from webui.inference.turns import Place, Turns
 from webui.ollama import (
+    Beginning,
     ChatChunk,
+    Counters,
     Embeddings,
     GenerateChunk,
     HostBusy,
@@ -91,6 +93,14 @@ class Vectors(Asked):
     singly: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay(Asked):
+    """A request in Ollama's own form, whose answer is passed on as it comes. ``fields``: the rest of its body."""
+
+    endpoint: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """In line."""
@@ -113,9 +123,10 @@ class Reading:
     """The model is in memory and reads the prompt."""
 
 
-AnyOrder = Order | Completion | Vectors
+AnyOrder = Order | Completion | Vectors | Relay
 Chunk = ChatChunk | GenerateChunk
-Event = Waiting | Started | Reading | Chunk | Embeddings
+Relayed = Beginning | bytes | Counters
+Event = Waiting | Started | Reading | Chunk | Embeddings | Relayed
 
 
 async def stream(order: AnyOrder) -> AsyncGenerator[Event, None]:
@@ -199,10 +210,24 @@ async def _ask(place: InstalledModel, order: AnyOrder, policy: Policy) -> AsyncG
             texts=order.texts, dimensions=order.dimensions, singly=order.singly, **_said(order, policy)
         )
         return
+    if isinstance(order, Relay):
+        async with aclosing(client.relay(order.endpoint, _body(order, policy))) as answer:
+            async for piece in answer:
+                yield piece
+        return
     chunks = await _chunks(client, place, order, policy)
     async with aclosing(_until_done(client, order.model, chunks)) as events:
         async for event in events:
             yield event
+
+
+def _body(order: Relay, policy: Policy) -> dict[str, object]:
+    ours = {"options": policy.options(order.options), "keep_alive": policy.keep_alive}
+    return {
+        "model": order.model,
+        **{name: value for name, value in ours.items() if value not in (None, {})},
+        **order.fields,
+    }
 
 
 async def _chunks(

@@ -10,7 +10,7 @@ from webui.ids import uuid7
 from webui.inference import door
 from webui.inference.door import AnyOrder, Event, Started
 from webui.inference.models import Usage
-from webui.ollama import ChatChunk, Embeddings, GenerateChunk, OllamaError
+from webui.ollama import ChatChunk, Counters, Embeddings, GenerateChunk, OllamaError
 
 
 async def metered(order: AnyOrder) -> AsyncGenerator[Event, None]:
@@ -52,6 +52,10 @@ class Meter:
                 self._figures["prompt_tokens"] = event.prompt_tokens
             case ChatChunk() | GenerateChunk():
                 self._take_chunk(event)
+            case bytes():
+                self._note_first_piece()
+            case Counters():
+                self._take_counters(event)
 
     def row(self) -> Usage:
         total_ms = (time.monotonic() - self._began) * 1000
@@ -67,11 +71,17 @@ class Meter:
         )
 
     def _take_chunk(self, chunk: ChatChunk | GenerateChunk) -> None:
-        if self._asked is not None:
-            self._figures.setdefault("first_piece_ms", (time.monotonic() - self._asked) * 1000)
+        self._note_first_piece()
         if chunk.counters:
-            self._figures["output_tokens"] = chunk.counters.output_tokens
-            self._figures["prompt_tokens"] = chunk.counters.prompt_tokens
-            self._figures["load_ms"] = chunk.counters.load_ms
+            self._take_counters(chunk.counters)
         elif chunk.text or chunk.thinking:
             self._figures["output_tokens"] += 1  # until the host says how many, each piece is one
+
+    def _take_counters(self, counters: Counters) -> None:
+        self._figures["output_tokens"] = counters.output_tokens
+        self._figures["prompt_tokens"] = counters.prompt_tokens
+        self._figures["load_ms"] = counters.load_ms
+
+    def _note_first_piece(self) -> None:
+        if self._asked is not None:
+            self._figures.setdefault("first_piece_ms", (time.monotonic() - self._asked) * 1000)

@@ -17,6 +17,7 @@ from .errors import (
     StreamSilent,
     UnexpectedAnswer,
 )
+from .relay import Beginning
 from .types import (
     ChatChunk,
     Counters,
@@ -30,6 +31,7 @@ from .types import (
 
 __all__ = [
     "AccessDenied",
+    "Beginning",
     "ChatChunk",
     "Counters",
     "Embeddings",

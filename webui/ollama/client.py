@@ -1,6 +1,7 @@
 """One Ollama host, over HTTP. Knows the wire, and nothing about people or pages."""
 
 import asyncio
+import json
 import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from .errors import (
     StreamSilent,
     UnexpectedAnswer,
 )
+from .relay import Beginning, as_one, in_lines
 from .stream import Cleaner, Object, error_text, objects, parse
 from .transport import Resolve, Transport
 from .types import (
@@ -220,6 +222,24 @@ class OllamaClient:
         vectors = tuple(tuple(vector) for vector in answer.get("embeddings") or ())
         return Embeddings(vectors, _count(answer.get("prompt_eval_count")))
 
+    async def relay(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[Beginning | bytes | Counters, None]:
+        """Yield the head of an answer, its bytes as they come, and its figures. Closing the iterator aborts it."""
+        # ASCII: half a surrogate pair, which JSON may hold, is no UTF-8.
+        content = json.dumps(body).encode()
+        async with self._open("POST", path, content, WORK_S, idle_s=WORK_S) as answer:
+            kind = answer.headers.get("content-type", "")
+            if "json" not in kind:
+                raise UnexpectedAnswer(_start_of(await _bounded(answer, SHORT_ANSWER_S)))
+            yield Beginning(kind)
+            read = in_lines if "ndjson" in kind else as_one
+            async with aclosing(read(answer.aiter_raw())) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def ask(self, verb: str, path: str, body: Mapping[str, object] | None = None) -> Object:
+        """A short answer in the host's own form."""
+        return await self._call(verb, path, body)
+
     async def load(
         self, model: str, *, keep_alive: str | int | None = None, options: Mapping[str, object] | None = None
     ) -> None:
@@ -324,7 +344,7 @@ class OllamaClient:
         self,
         verb: str,
         path: str,
-        body: Mapping[str, object] | None,
+        body: Mapping[str, object] | bytes | None,
         first_byte_s: float,
         *,
         idle_s: float | None = None,
@@ -332,12 +352,15 @@ class OllamaClient:
         """A response that is not an error. Leaving the block closes the connection unless it was read to its end."""
         limits = {"connect": CONNECT_S, "write": WRITE_S, "head": first_byte_s, "read": idle_s or self._idle_s}
         async with _wire_errors():
-            request = self._http.build_request(verb, path, json=body, extensions={"timeout": limits})
+            said: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
+            request = self._http.build_request(verb, path, extensions={"timeout": limits}, **said)
             answer = await self._http.send(request, stream=True)
             try:
                 if answer.status_code != HTTP_OK and verb != "HEAD":
                     raw = await _bounded(answer, SHORT_ANSWER_S)
-                    raise _refusal(answer, raw)
+                    refusal = _refusal(answer, raw)
+                    refusal.raw = raw
+                    raise refusal
                 yield answer
             finally:
                 await answer.aclose()

@@ -21,9 +21,10 @@ DETAIL_LENGTH = 500
 
 
 class OllamaError(Exception):
-    """The message is what the host said, cleaned and shortened; it is hostile text."""
+    """The message is what the host said, cleaned and shortened; it is hostile text. ``raw``: as it came."""
 
     kind = "internal"
+    raw: bytes = b""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(clean_text(message[:DETAIL_LENGTH]))

@@ -1,0 +1,191 @@
+"""Who may use the API, and when that ends."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import Client
+from django.utils import timezone
+
+from tests.webui.gateway.conftest import token_for
+from tests.webui.gateway.test_native import MESSAGES
+from tests.webui.practice.wire import connection, read_answer, read_chunk, read_head, request_bytes
+from webui.accounts import services, session_watch, tokens
+from webui.accounts.models import AccessToken
+from webui.gateway.app import ROUTES
+
+UNAUTHORIZED = (401, {"error": "unauthorized"})
+
+
+def test_a_token_is_stored_as_its_hash_alone(alice):
+    """S35."""
+    token, secret = tokens.make(user=alice, name="script")
+    stored = AccessToken.objects.filter(pk=token.pk).values().get()
+
+    assert len(secret) > 43
+    assert not any(secret[8:] in str(value) for value in stored.values())
+    assert tokens.found(secret) == token
+
+
+@pytest.mark.parametrize(("verb", "path"), sorted(ROUTES))
+async def test_without_a_token_there_is_nothing(portal, verb, path):
+    """S01, S31."""
+    answer = await portal.ask(verb, f"/ollama{path}", {"model": "practice"})
+
+    assert answer.status == 401
+
+
+async def test_what_does_not_exist_is_not_told_either(portal):
+    answer = await portal.ask("GET", "/api/nothing")
+
+    assert (answer.status, answer.value) == UNAUTHORIZED
+
+
+@pytest.mark.parametrize(
+    "place", ["/api/{}", "/api//{}", "/ollama/api/{}", "/api/tags/..%2f{}", "/API/../api/{}", "/api/{}/"]
+)
+async def test_nothing_is_managed_by_whatever_spelling(portal, practice, admin_token, place):
+    """S31."""
+    answers = [
+        await portal.ask(
+            verb, place.format(name), {"model": "practice"}, token=admin_token, **{"X-HTTP-Method-Override": "GET"}
+        )
+        for name in ("pull", "push", "create", "copy", "delete", "blobs/sha256:0", "me", "experimental/web_search")
+        for verb in ("POST", "DELETE")
+    ]
+
+    assert not {answer.status for answer in answers} & set(range(200, 300))
+    assert practice.requests == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Api-Key": "{}"},
+        {"Authorization": "Basic {}"},
+        {"Authorization": "{}"},
+        {"Authorization": "Token {}"},
+        {"Cookie": "session={}"},
+        {"Cookie": "token={}"},
+        {"Proxy-Authorization": "Bearer {}"},
+        {"Authorization": "Bearer {}", "authorization": "Bearer {}"},
+        {"Authorization": "Bearer {}x"},
+        {"Authorization": "Bearer \xff"},
+    ],
+)
+async def test_there_is_one_way_to_show_a_token(portal, token, headers):
+    """S37."""
+    sent = {name: value.format(token) for name, value in headers.items()}
+
+    assert (await portal.ask("GET", "/api/tags", **sent)).status == 401
+    assert (await portal.ask("GET", f"/api/tags?token={token}&key={token}")).status == 401
+
+
+async def test_a_session_opens_no_api(portal, alice):
+    """S37."""
+    client = Client()
+    await sync_to_async(client.force_login)(alice)
+    session = client.cookies["session"].value
+
+    assert (await portal.ask("GET", "/api/tags", Cookie=f"session={session}")).status == 401
+
+
+async def test_a_token_opens_no_page(portal, token):
+    """S36."""
+    answer = await portal.ask("GET", "/settings/", token=token)
+
+    assert (answer.status, answer.headers["location"][:9]) == (302, "/sign-in/")
+
+
+async def test_a_foreign_host_name_is_refused(portal, token):
+    """S21."""
+    assert (await portal.ask("GET", "/api/tags", token=token, Host="evil.example")).status == 400
+
+
+ENDINGS = {
+    "revoked": lambda token, root: tokens.revoke(token),
+    "deactivated": lambda token, root: services.deactivate(user=token.user, by=root),
+    "expired": lambda token, root: AccessToken.objects.update(expires_at=timezone.now()),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
+async def test_every_ending_refuses_the_next_request(portal, token, root, ending):
+    """S36, S43."""
+    assert (await portal.ask("GET", "/api/tags", token=token)).status == 200
+    await sync_to_async(lambda: ending(tokens.found(token), root))()
+
+    answer = await portal.ask("GET", "/api/tags", token=token)
+    assert (answer.status, answer.value) == UNAUTHORIZED
+
+
+async def test_a_token_that_will_expire_works_until_then(portal, alice):
+    tomorrow = timezone.now() + timedelta(days=1)
+    token = await sync_to_async(token_for)(alice, expires_at=tomorrow)
+
+    assert (await portal.ask("GET", "/api/tags", token=token)).status == 200
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
+async def test_an_answer_ends_with_its_token(portal, practice, token, root, ending, monkeypatch):
+    """S36."""
+    assert session_watch.LOOK_S < 5
+    monkeypatch.setattr(session_watch, "LOOK_S", 0.05)
+    body = {"model": "fault-gate", "messages": MESSAGES}
+    async with asyncio.timeout(10), connection(portal.url) as (reader, writer):
+        writer.write(request_bytes("POST", "/api/chat", body, Authorization=f"Bearer {token}"))
+        await read_head(reader)
+        await read_chunk(reader)
+        await sync_to_async(lambda: ending(tokens.found(token), root))()
+        last = b""
+        while chunk := await read_chunk(reader):
+            last = chunk
+
+    assert last.endswith(b'{"error": "unauthorized"}\n')
+    await practice.wait_for(lambda: practice.requests[-1].outcome == "left", within_s=1)
+
+
+async def test_when_a_token_was_used_is_kept(portal, token):
+    before = await sync_to_async(tokens.found)(token)
+    await portal.ask("GET", "/api/version", token=token)
+    after = await sync_to_async(tokens.found)(token)
+
+    assert (before.last_used_at, bool(after.last_used_at)) == (None, True)
+
+
+async def test_a_token_is_not_in_the_log(portal, token, caplog):
+    """S38."""
+    with caplog.at_level("DEBUG", "webui"):
+        await portal.ask("POST", f"/api/pull?token={token}", {"model": "a"}, token=token)
+        await portal.ask("GET", f"/api/tags?token={token}", token=f"{token}x")
+
+    assert token not in caplog.text
+
+
+async def test_answers_carry_the_security_headers(portal, token):
+    """S45."""
+    answer = await portal.ask("POST", "/api/chat", {"model": "practice", "messages": MESSAGES}, token=token)
+
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"a":' * 100_000, b'{"model":' + b"1" * 1_000_000, b"\xef\xbb\xbf{}", b"NaN", b"\x00", b"[]"],
+    ids=["brackets", "braces", "number", "bom", "nan", "nul", "list"],
+)
+async def test_bodies_that_are_no_requests_are_refused(portal, token, body):
+    """S48."""
+    answer = await portal.ask("POST", "/api/chat", body, token=token)
+
+    assert (answer.status, list(answer.value)) == (400, ["error"])
+
+
+async def test_a_connection_serves_one_request_after_the_other(portal, token):
+    async with connection(portal.url) as (reader, writer):
+        for _ in range(3):
+            body = {"model": "practice", "messages": MESSAGES}
+            writer.write(request_bytes("POST", "/api/chat", body, Authorization=f"Bearer {token}"))
+            assert (await read_answer(reader)).status == 200

@@ -1,0 +1,140 @@
+"""The API: ``/api/...`` as Ollama has it and ``/v1/...`` as OpenAI has it, for scripts with an access token.
+
+It stands beside the pages and shares nothing with them: a cookie opens nothing here, a token opens no page. What
+is not in the table of routes does not exist.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+
+from webui.accounts import tokens
+from webui.accounts.models import AccessToken
+from webui.accounts.session_watch import watched_token
+from webui.db import run_db
+from webui.gateway import native
+from webui.gateway.call import Call, Gone, Message, Receive, Send
+from webui.gateway.refusals import Refused, refusal_of
+from webui.http import header_of, is_for_us
+from webui.ollama import OllamaError
+
+log = logging.getLogger(__name__)
+
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+Handle = Callable[[Call], Coroutine[None, None, None]]
+
+PREFIX = "/ollama"  # for clients that want an address of their own
+PLACES = ("/api", "/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers at an address. ``admin``: only for tokens that administer."""
+
+    handle: Handle
+    admin: bool = False
+
+
+ROUTES: dict[tuple[str, str], Route] = {
+    ("GET", "/"): Route(native.root),
+    ("GET", "/api/version"): Route(native.version),
+    ("GET", "/api/tags"): Route(native.tags),
+    ("GET", "/api/ps"): Route(native.ps),
+    ("POST", "/api/show"): Route(native.show),
+    ("POST", "/api/chat"): Route(native.relay),
+    ("POST", "/api/generate"): Route(native.relay),
+    ("POST", "/api/embed"): Route(native.relay),
+    ("POST", "/api/embeddings"): Route(native.relay),
+}
+
+
+def beside(pages: Application) -> Application:
+    """The application that answers scripts, and leaves everybody else to the pages."""
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        path = _path_of(scope["path"])
+        if path is None:
+            await pages(scope, receive, send)
+        else:
+            await _answer(Call(scope, receive, send, path))
+
+    return application
+
+
+def _path_of(path: str) -> str | None:
+    """The path without our prefix, or None for a page."""
+    if path == PREFIX or path.startswith(f"{PREFIX}/"):
+        return path.removeprefix(PREFIX) or "/"
+    return path if any(path == place or path.startswith(f"{place}/") for place in PLACES) else None
+
+
+async def _answer(call: Call) -> None:
+    try:
+        try:
+            await _serve(call)
+        except OllamaError as error:
+            raise refusal_of(error) from error
+    except Refused as refused:
+        with suppress(Gone):
+            await call.refuse(refused)
+    except Gone:
+        log.info("a script left %s", call.path)
+    finally:
+        await call.close()
+
+
+async def _serve(call: Call) -> None:
+    if not is_for_us(call.scope):
+        raise Refused(400, "this is not the name of the portal")
+    call.token = await run_db(_token_in, header_of(call.scope, b"authorization"), _authorizations(call))
+    route = _route_of(call)
+    if route.admin and not tokens.administers(call.token):
+        log.warning("token %s does not administer and asked for %s", call.token.pk, call.path)
+        raise Refused(403, "this token may not manage models")
+    await _while_wanted(call, route.handle(call))
+
+
+def _authorizations(call: Call) -> int:
+    return sum(name == b"authorization" for name, _ in call.scope["headers"])
+
+
+def _token_in(header: str, how_many: int) -> AccessToken:
+    """Only ``Authorization: Bearer``, and only once. Raises Refused."""
+    scheme, _, secret = header.partition(" ")
+    token = tokens.found(secret.strip()) if how_many == 1 and scheme.lower() == "bearer" else None
+    if token is None:
+        raise Refused(401, "unauthorized")
+    tokens.note_use(token)
+    return token
+
+
+def _route_of(call: Call) -> Route:
+    verbs = [verb for verb, path in ROUTES if path == call.path]
+    wanted = "GET" if call.verb == "HEAD" and "HEAD" not in verbs else call.verb
+    if wanted in verbs:
+        return ROUTES[wanted, call.path]
+    if verbs:
+        raise Refused(405, "405 method not allowed", plain=True, allow=", ".join(verbs))
+    raise Refused(404, "404 page not found", plain=True)
+
+
+async def _while_wanted(call: Call, work: Coroutine[None, None, None]) -> None:
+    """Do it until the script hangs up or its token ends; closing it ends the run at the host."""
+    ended = asyncio.Event()
+    working = asyncio.create_task(work)
+    reasons = [asyncio.create_task(call.left()), asyncio.create_task(ended.wait())]
+    try:
+        with watched_token(call.token.pk, ended.set):
+            await asyncio.wait([working, *reasons], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (*reasons, working):
+            task.cancel()
+        await asyncio.wait([working, *reasons])
+    if not working.cancelled():
+        working.result()
+    elif ended.is_set():
+        raise Refused(401, "unauthorized")
+    else:
+        raise Gone

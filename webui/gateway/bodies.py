@@ -1,0 +1,85 @@
+"""What a script sends, by Ollama's rules: keys in any case, of several the last one, and nothing after the object.
+
+What is not in a list here does not reach a host. A body is read, and then written anew.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from webui.gateway.refusals import Refused
+from webui.ollama.options import TYPES
+
+Object = dict[str, Any]
+
+ANSWERS = frozenset({"stream", "format", "think", "truncate", "logprobs", "top_logprobs"})
+FIELDS: Mapping[str, frozenset[str]] = {
+    "/api/chat": ANSWERS | {"messages", "tools"},
+    "/api/generate": ANSWERS | {"prompt", "suffix", "system", "template", "context", "raw", "images"},
+    "/api/embed": frozenset({"input", "truncate", "dimensions"}),
+    "/api/embeddings": frozenset({"prompt"}),
+}
+# As Ollama reads names, so that it cannot mean another model by one than we do.
+NAME = re.compile(r"(?:(?:\w[\w.:-]{0,349}/)?\w[\w-]{0,79}/)?\w[\w.-]{0,79}(?::\w[\w.-]{0,79})?(?::local)?", re.ASCII)
+CLOUD = re.compile(r".*[:-]cloud(?::local)?", re.IGNORECASE)
+
+
+def parse(raw: bytes) -> Object:
+    """The object in a body. Raises Refused in Ollama's words."""
+    if not raw:
+        raise Refused(400, "missing request body")
+    text = raw.decode("utf-8", "replace").lstrip(" \t\r\n")
+    try:
+        found, _ = json.JSONDecoder(parse_constant=_no_number).raw_decode(text)
+    except json.JSONDecodeError as error:
+        raise Refused(400, _as_go_says(error)) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets
+        raise Refused(400, "json: the value is too long or too deep") from error
+    if not isinstance(found, dict):
+        raise Refused(400, "json: cannot unmarshal a value that is no object")
+    return {key.lower(): value for key, value in found.items() if value is not None}
+
+
+def fields_of(path: str, body: Object) -> Object:
+    """What of a body is passed on as it is; its options are not."""
+    fields = {name: body[name] for name in FIELDS[path] if name in body}
+    if not isinstance(body.get("options", {}), dict):
+        fields["options"] = body["options"]  # the host says what is wrong with it
+    return fields
+
+
+def options_of(body: Object) -> Object:
+    """The options that Ollama knows; it passes over others."""
+    options = body.get("options")
+    return {name: options[name] for name in TYPES if name in options} if isinstance(options, dict) else {}
+
+
+def text_of(body: Object, *names: str) -> str:
+    """The first of these fields that says anything. Raises Refused for one that is no text."""
+    for name in names:
+        value = body.get(name, "")
+        if not isinstance(value, str):
+            raise Refused(400, f"json: cannot unmarshal into Go struct field {name} of type string")
+        if value:
+            return value
+    return ""
+
+
+def checked(model: str) -> str:
+    """The name as it was written, if it is one of a model that a host has or could have. Raises Refused."""
+    if not NAME.fullmatch(model.strip()):
+        raise Refused(400, "invalid model name")
+    if CLOUD.fullmatch(model.strip()):
+        raise Refused(403, "ollama cloud is disabled: remote model is unavailable")
+    return model
+
+
+def _no_number(name: str) -> NoReturn:
+    raise json.JSONDecodeError(f"{name} is no number", name, 0)
+
+
+def _as_go_says(error: json.JSONDecodeError) -> str:
+    if error.pos >= len(error.doc) or "Unterminated" in error.msg:
+        return "unexpected EOF"
+    return f"invalid character {error.doc[error.pos]!r} looking for beginning of value"

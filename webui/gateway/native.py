@@ -1,0 +1,152 @@
+"""The endpoints of ``/api`` that every token may use."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+from webui.accounts.models import AccessToken
+from webui.db import read_db
+from webui.gateway import bodies
+from webui.gateway.bodies import Object
+from webui.gateway.call import TEXT, Call
+from webui.gateway.refusals import Refused, missing
+from webui.inference import usage
+from webui.inference.access import usable_by
+from webui.inference.catalogue import places_for
+from webui.inference.clients import client_of
+from webui.inference.door import NotForThem, Relay
+from webui.inference.models import Host, Usage
+from webui.inference.policy import OPERATORS_ONLY
+from webui.ollama import Beginning, ModelNotFound, OllamaError
+from webui.ollama.names import normal
+
+NOTE = "Teahouse-Ignored"  # a header that names what the operators decide
+UNKNOWN_VERSION = "0.0.0"
+# What /api/show says of places on the host's disk.
+PLACE = re.compile(r"^(FROM|ADAPTER) +/.*$", re.MULTILINE)
+
+
+async def root(call: Call) -> None:
+    await call.answer(200, b"Ollama is running", f"{TEXT}; charset=utf-8")
+
+
+async def version(call: Call) -> None:
+    await call.tell({"version": await read_db(_version)})
+
+
+async def tags(call: Call) -> None:
+    """The models of all hosts that the token may use, the newest first."""
+    by_name: dict[str, Object] = {}
+    for model in await _models_everywhere(call, "/api/tags"):
+        by_name.setdefault(normal(_name(model)), model)
+    newest_first = sorted(by_name.values(), key=lambda model: str(model.get("modified_at")), reverse=True)
+    await call.tell({"models": newest_first})
+
+
+async def ps(call: Call) -> None:
+    """The models in memory anywhere that the token may use."""
+    running = await _models_everywhere(call, "/api/ps")
+    await call.tell({"models": sorted(running, key=lambda model: str(model.get("expires_at")), reverse=True)})
+
+
+async def show(call: Call) -> None:
+    """What a host says about a model, without the places of its files and the list of its tensors."""
+    body = await call.body()
+    model = bodies.text_of(body, "model", "name")
+    if not model:
+        raise Refused(400, "model is required")
+    bodies.checked(model)
+    may_use, host = await read_db(_host_with, call.token, model)
+    if not may_use or host is None:
+        raise missing(call.path, model)
+    try:
+        shown = await client_of(host).ask("POST", "/api/show", {"model": model, "name": model})
+    except ModelNotFound as error:
+        raise missing(call.path, model) from error
+    shown.pop("tensors", None)
+    if isinstance(shown.get("modelfile"), str):
+        shown["modelfile"] = PLACE.sub(rf"\1 {model}", shown["modelfile"])
+    await call.tell(shown)
+
+
+async def relay(call: Call) -> None:
+    """Ask a model, and pass on what it answers."""
+    body = await call.body()
+    order = await order_of(call, body)
+    call.notes |= _note(body)
+    try:
+        async with aclosing(usage.metered(order)) as events:
+            async for event in events:
+                match event:
+                    case Beginning(content_type=content_type):
+                        await call.begin(content_type)
+                    case bytes():
+                        await call.write(event)
+    except (NotForThem, ModelNotFound) as error:
+        raise missing(call.path, order.model) from error
+    await call.end()
+
+
+async def order_of(call: Call, body: Object) -> Relay:
+    """What the door is asked for, if the token may ask for it. Raises Refused."""
+    model = bodies.text_of(body, "model")
+    if not model.strip():
+        raise Refused(400, "model is required") if call.path == "/api/chat" else missing(call.path, "")
+    bodies.checked(model)
+    if not (await read_db(usable_with, call.token))(model):
+        raise missing(call.path, model)
+    return Relay(
+        person=call.token.user_id,
+        model=model,
+        door=Usage.Door.API,
+        endpoint=call.path,
+        fields=bodies.fields_of(call.path, body),
+        options=bodies.options_of(body),
+    )
+
+
+def usable_with(token: AccessToken) -> Callable[[str], bool]:
+    """Whether a token may use the model of a name: what its owner may, or some of that."""
+    may_use, allowed = usable_by(token.user), set(token.allowed)
+    return lambda name: may_use(name) and (not allowed or normal(name) in allowed)
+
+
+def _note(body: Object) -> dict[str, str]:
+    """Which wishes are not passed on because they would concern everybody."""
+    options = body.get("options")
+    ignored = sorted(OPERATORS_ONLY & set(options)) if isinstance(options, dict) else []
+    ignored += [name for name in ("keep_alive", "shift") if name in body]
+    return {NOTE: ", ".join(ignored)} if ignored else {}
+
+
+async def _models_everywhere(call: Call, path: str) -> list[Object]:
+    may_use, hosts = await read_db(lambda: (usable_with(call.token), _answering_hosts()))
+    answers = await asyncio.gather(*(_models_of(host, path) for host in hosts))
+    return [model for models in answers for model in models if may_use(_name(model))]
+
+
+async def _models_of(host: Host, path: str) -> list[Object]:
+    try:
+        found: Any = (await client_of(host).ask("GET", path)).get("models")
+    except OllamaError:
+        return []
+    return [model for model in found if isinstance(model, dict)] if isinstance(found, list) else []
+
+
+def _answering_hosts() -> list[Host]:
+    return list(Host.objects.serving().exclude(health=Host.Health.UNREACHABLE).order_by("pk"))
+
+
+def _host_with(token: AccessToken, model: str) -> tuple[bool, Host | None]:
+    places = places_for(model)
+    return usable_with(token)(model), places[0].host if places else Host.objects.serving().first()
+
+
+def _version() -> str:
+    return Host.objects.serving().exclude(version="").values_list("version", flat=True).first() or UNKNOWN_VERSION
+
+
+def _name(model: Object) -> str:
+    return str(model.get("model") or model.get("name"))
