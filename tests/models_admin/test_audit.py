@@ -82,6 +82,22 @@ def test_whoever_is_refused_is_recorded(client, alice):
     assert (entry.who, entry.action, entry.what) == (alice, "refused", "/hosts/")
 
 
+def test_nobody_fills_the_log_with_refusals(client, alice, bob, monkeypatch):
+    """S58. What everybody else did would be hard to find among them."""
+    monkeypatch.setattr(audit, "REFUSALS_A_MINUTE", 2)
+    client.force_login(alice)
+    for page in ("/hosts/", "/audit/", "/queue/"):
+        client.get(page)
+    client.force_login(bob)
+    client.get("/hosts/")
+
+    assert list(AuditEntry.objects.order_by("pk").values_list("who__username", "what")) == [
+        ("alice", "/hosts/"),
+        ("alice", "/audit/"),
+        ("bob", "/hosts/"),
+    ]
+
+
 def test_what_fails_is_not_recorded(rf, root):
     request = rf.get("/")
     request.user = root

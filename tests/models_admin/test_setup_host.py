@@ -143,6 +143,8 @@ async def test_the_practice_host_is_there_on_the_next_page(roots, settings, unus
 
     assert answer.headers["Location"] == "/"
     assert await InstalledModel.objects.filter(host__practice=True, name="practice:latest").aexists()
+    entry = await AuditEntry.objects.aget()  # S58
+    assert (entry.action, entry.what) == ("host_added", "practice")
 
 
 async def test_the_practice_host_chosen_twice_is_one(roots, settings, unused_tcp_port):

@@ -13,6 +13,6 @@ log = logging.getLogger(__name__)
 def administrators_only(request: Request) -> None:
     """Others do not learn that there is anything. Raises Http404."""
     if not request.user.is_admin:
-        audit.record(request, "refused", request.path)
+        audit.record_refusal(request)
         log.warning("user %s is no administrator and asked for %s", request.user.pk, request.path)
         raise Http404

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from django.db import models, transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
 from webui.accounts.addresses import client_address
 from webui.accounts.models import AuditEntry, User
 from webui.text import one_line
 
 WHAT_LENGTH = 400
+REFUSALS_A_MINUTE = 10  # of one person
 
 Fields = Mapping[str, object]
 
@@ -46,6 +49,14 @@ def record(
     """One entry. Of ``before`` and ``after`` only what differs is kept."""
     who = request.user if isinstance(request.user, User) else None
     record_for(who, action, what, before=before, after=after, address=client_address(request))
+
+
+def record_refusal(request: HttpRequest) -> None:
+    """Somebody asked for what only administrators may see. The log is not theirs to fill, so a few a minute suffice."""
+    minute_ago = timezone.now() - timedelta(minutes=1)
+    lately = AuditEntry.objects.filter(at__gt=minute_ago, who=request.user.pk, action="refused")
+    if lately.count() < REFUSALS_A_MINUTE:
+        record(request, "refused", request.path)
 
 
 def record_for(
