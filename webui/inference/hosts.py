@@ -44,7 +44,7 @@ def register(url: str, *, practice: bool = False) -> Host:
     known = Host.objects.filter(base_url=url).first()
     if known:
         return known
-    name = _free_name(PRACTICE_NAME if practice else urlsplit(url).hostname or url)
+    name = _free_name(PRACTICE_NAME) if practice else free_name(url)
     slots = 2 if practice else settings.OLLAMA_SLOTS
     return Host.objects.create(name=name, base_url=url, practice=practice, slots=slots)
 
@@ -115,18 +115,26 @@ async def _details_of_new(
 
 
 async def watch_hosts(stop: asyncio.Event) -> None:
-    """Refresh every host again and again, each on its own: a dead one delays nobody."""
+    """Refresh every host again and again, each on its own: a dead or slow one delays nobody."""
+    looks: dict[int, asyncio.Task[None]] = {}
     while not stop.is_set():
         try:
-            hosts = await read_db(list, Host.objects.filter(enabled=True))
-            for outcome in await asyncio.gather(
-                *(refresh(host, client_of(host)) for host in hosts), return_exceptions=True
-            ):
-                if isinstance(outcome, Exception):
-                    log.warning("a host could not be refreshed: %s", type(outcome).__name__)
+            for host in await read_db(list, Host.objects.filter(enabled=True)):
+                if host.pk not in looks or looks[host.pk].done():
+                    looks[host.pk] = asyncio.create_task(_look(host))
         except DatabaseAway:
             log.warning("cannot look after the hosts: the database does not answer")
         await _pause(stop, LOOK_S)
+    for look in looks.values():
+        look.cancel()
+    await asyncio.gather(*looks.values(), return_exceptions=True)
+
+
+async def _look(host: Host) -> None:
+    try:
+        await refresh(host, client_of(host))
+    except Exception as error:  # whatever went wrong, it is looked at again
+        log.warning("a host could not be refreshed: %s", type(error).__name__)
 
 
 async def run_practice_host_if_chosen(stop: asyncio.Event) -> None:
@@ -253,6 +261,11 @@ def _store_failure(host: Host, error: str) -> None:
     Host.objects.filter(pk=host.pk).update(
         health=Host.Health.UNREACHABLE, last_error=error[:500], checked_at=timezone.now(), tries=F("tries") + 1
     )
+
+
+def free_name(url: str) -> str:
+    """A name for a host of which only the address is known."""
+    return _free_name(urlsplit(url).hostname or url)
 
 
 def _free_name(wanted: str) -> str:

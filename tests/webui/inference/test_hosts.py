@@ -245,6 +245,15 @@ async def test_a_dead_host_keeps_nothing_from_the_others(known, host):
     assert {each.pk: each.health async for each in Host.objects.all()} == {known.pk: "well", host.pk: "unreachable"}
 
 
+async def test_a_host_that_takes_its_time_does_not_keep_the_others_from_being_looked_at_again(known, monkeypatch):
+    monkeypatch.setattr(hosts, "LOOK_S", 0.01)
+    async with saying(tags=None) as url:
+        await sync_to_async(hosts.register)(url)
+        await watched_until(Host.objects.filter(pk=known.pk).exclude(checked_at=None).aexists)
+        first = (await Host.objects.aget(pk=known.pk)).checked_at
+        await watched_until(Host.objects.filter(pk=known.pk, checked_at__gt=first).aexists)
+
+
 async def test_a_host_that_is_deleted_while_it_is_looked_at_ends_no_watch(nothing_left):
     deleted = asyncio.Event()
 
