@@ -12,15 +12,13 @@ from webui.inference import hosts, lines
 from webui.inference.models import Host
 
 
-@transaction.atomic
 def add(*, name: str, fields: dict[str, Any]) -> Host:
-    """A host that passed its check; the same address again is the same host."""
-    host = hosts.register(fields["base_url"])
-    return change(host=host, name=name or host.name, fields=fields)
+    """A host that passed its check. Raises IntegrityError when another took its name or address meanwhile."""
+    return Host.objects.create(name=name or hosts.free_name(fields["base_url"]), **fields)
 
 
 def change(*, host: Host, name: str, fields: dict[str, Any]) -> Host:
-    """Answers that are being written end where they are; what comes next goes the new way."""
+    """Answers that are being written end where they are; what comes next goes the new way. Raises as ``add`` does."""
     for field, value in {"name": name or host.name, **fields}.items():
         setattr(host, field, value)
     host.save(update_fields=["name", *fields])

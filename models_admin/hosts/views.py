@@ -1,6 +1,10 @@
 """The pages of the hosts, for administrators."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from asgiref.sync import async_to_sync
+from django.db import IntegrityError
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -39,11 +43,12 @@ def add(request: Request) -> HttpResponseBase:
     form = HostForm(request.POST if request.method == "POST" else None)
     found = _checked(form) if form.is_bound else None
     if form.is_valid() and found and found.passed:
-        with audit.recorded(request, "host_added") as entry:
+        with _unless_taken(form), audit.recorded(request, "host_added") as entry:
             host = services.add(name=form.cleaned_data["name"], fields=form.fields_of_host())
             entry.what, entry.after = host.name, _recorded(host) | _unsaid(host, dict.fromkeys(UNSAID, ""))
-        look_now(host)
-        return redirect("models_admin:hosts")
+        if form.is_valid():
+            look_now(host)
+            return redirect("models_admin:hosts")
     return render(request, "models_admin/hosts/host.html", {"form": form, "check": found, "place": "hosts"})
 
 
@@ -55,11 +60,12 @@ def edit(request: Request, pk: int) -> HttpResponseBase:
     form = HostForm(request.POST, host=host) if request.method == "POST" else form_of(host)
     found = _checked(form) if form.is_bound and _goes_another_way(form, host) else None
     if form.is_bound and form.is_valid() and (found is None or found.passed):
-        with audit.recorded(request, "host_changed", host.name) as entry:
+        with _unless_taken(form), audit.recorded(request, "host_changed", host.name) as entry:
             entry.before, had = _recorded(host), audit.fields_of(host, *UNSAID)
             services.change(host=host, name=form.cleaned_data["name"], fields=form.fields_of_host())
             entry.after = _recorded(host) | _unsaid(host, had)
-        return redirect("models_admin:hosts")
+        if form.is_valid():
+            return redirect("models_admin:hosts")
     context = {"form": form, "host": host, "check": found, "place": "hosts"}
     return render(request, "models_admin/hosts/host.html", context)
 
@@ -119,6 +125,17 @@ def remove(request: Request, pk: int) -> HttpResponseBase:
 def _checked(form: HostForm) -> HostCheck:
     form.is_valid()
     return async_to_sync(check)(form.data.get("url", "")[:300], **form.way())
+
+
+@contextmanager
+def _unless_taken(form: HostForm) -> Iterator[None]:
+    """Two administrators may say the same at once; the form of the second one says so."""
+    try:
+        yield
+    except IntegrityError:
+        form.full_clean()
+        if form.host:
+            form.host.refresh_from_db()
 
 
 def _goes_another_way(form: HostForm, host: Host) -> bool:

@@ -25,6 +25,7 @@ from models_admin.hosts.forms import GB
 from models_admin.models import Job
 from tests.models_admin.test_models import add, words
 from tests.pages import Page
+from tests.webui.inference.test_hosts import model, saying
 from webui.accounts.models import AuditEntry
 from webui.ids import uuid7
 from webui.inference import lines
@@ -123,6 +124,34 @@ async def test_a_host_that_does_not_answer_is_not_kept_and_nothing_typed_is_lost
     assert "No Ollama answers" in part_of(answer, "check")
     assert 'value="gpu-02"' in answer.content.decode()
     assert not await Host.objects.aexists()
+
+
+@pytest.mark.parametrize(("taken", "field"), [("gpu-02", "name"), ("gpu-03", "address")])
+async def test_what_another_administrator_takes_while_the_host_is_looked_at_is_said(roots, taken, field):
+    async def take() -> None:
+        other = "http://127.0.0.1:9" if field == "name" else url
+        await asyncio.to_thread(in_a_thread, Host.objects.get_or_create, name=taken, base_url=other)
+
+    in_memory = {"models": [model("good")]}
+    async with saying(tags=in_memory, ps=in_memory, meanwhile=take) as url:
+        answer = await roots.post("/hosts/new/", {**FORM, "url": url})
+
+    assert f"Another host has that {field}." in words(answer)
+    assert await Host.objects.acount() == 1
+    assert not await AuditEntry.objects.aexists()
+
+
+async def test_what_another_administrator_takes_while_a_host_is_changed_is_said(roots, host):
+    async def take() -> None:
+        other = {"name": FORM["name"], "base_url": "http://127.0.0.1:19"}
+        await asyncio.to_thread(in_a_thread, Host.objects.get_or_create, **other)
+
+    in_memory = {"models": [model("good")]}
+    async with saying(tags=in_memory, ps=in_memory, meanwhile=take) as url:
+        answer = await roots.post(f"/hosts/{host.pk}/", {**FORM, "url": url})
+
+    assert "Another host has that name." in words(answer)
+    assert (await Host.objects.aget(pk=host.pk)).base_url == host.base_url
 
 
 async def test_the_check_follows_the_form(roots, practice):
