@@ -43,6 +43,11 @@ class GuardedSocket(WebSocketProtocol):
             payload = content.encode()
             write_now(self.transport, _text_frame_head(len(payload)) + payload)
 
+    def onFrameBegin(self) -> None:
+        if self.current_frame.mask:
+            self.current_frame_masker = Unmasker(self.current_frame.mask)
+        super().onFrameBegin()
+
     def onMessageFrameBegin(self, length: int) -> None:
         # Autobahn's own limit on messages would hold for what we send, too, so it is off.
         super().onMessageFrameBegin(length)
@@ -65,6 +70,25 @@ class GuardedSocket(WebSocketProtocol):
             self._broken_off = True
             self.sendClose(code=OVER_BUDGET)
         self.failedByMe = True  # autobahn then drops what else arrives, instead of collecting it
+
+
+class Unmasker:
+    """What browsers send is masked (RFC 6455, section 5.3). Autobahn takes one byte after the other: 0.1 s for each MB
+    of a file, while everybody waits.
+    """
+
+    def __init__(self, mask: bytes) -> None:
+        self._mask = mask
+        self._at = 0
+
+    def pointer(self) -> int:
+        return self._at
+
+    def process(self, data: bytes) -> bytes:
+        size, start = len(data), self._at % 4
+        mask = (self._mask * (size // 4 + 2))[start : start + size]
+        self._at += size
+        return (int.from_bytes(data, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
 
 
 def _text_frame_head(length: int) -> bytes:

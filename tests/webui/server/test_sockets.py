@@ -3,6 +3,10 @@
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webui.server.sockets import Unmasker
 
 from .conftest import close_code, everything, frame, handshake, next_frame
 from .test_requests import refusal
@@ -17,6 +21,24 @@ def test_messages_travel_both_ways(scene):
         peer.sendall(frame("茶".encode()))
 
         assert next_frame(peer) == (1, "茶".encode())
+
+
+@given(st.binary(min_size=4, max_size=4), st.lists(st.binary(max_size=50)))
+def test_what_is_masked_comes_out_as_it_was_however_it_is_cut(mask, pieces):
+    unmasker = Unmasker(mask)
+    taken = b"".join(map(unmasker.process, pieces))
+
+    assert taken == bytes(byte ^ mask[at % 4] for at, byte in enumerate(b"".join(pieces)))
+    assert unmasker.pointer() == len(taken)
+
+
+def test_a_masked_message_is_unmasked(scene):
+    masked = bytearray(frame(b"\x15\x07\x02"))
+    masked[2:6] = b"abcd"
+    with scene().open_socket("/echo") as peer:
+        peer.sendall(masked)
+
+        assert next_frame(peer) == (1, b"tea")
 
 
 def test_a_message_over_the_limit_closes_the_socket_with_4008(scene):
