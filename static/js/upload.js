@@ -85,6 +85,7 @@ function send(box, file, digest, signal) {
       sending = true;
       while (sent < file.size && sent + PIECE - got <= WINDOW && !signal.aborted) {
         const piece = await file.slice(sent, sent + PIECE).arrayBuffer();
+        if (signal.aborted) break;
         sent += piece.byteLength;
         socket.send(piece);
       }
