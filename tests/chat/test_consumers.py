@@ -218,7 +218,7 @@ async def test_what_no_page_of_ours_would_say_closes_the_socket(alices_session, 
         {"ack": 10**30},
         {"ack": None},
         {"resync": 7},
-        {"resync": str(uuid.uuid4())},
+        {"resync": str(uuid.UUID(int=7))},
         {"owner": 1, "group": "conversation.1"},
         {"watch": None, "lang": "xx", "list": ["a"], "seen": {}},
         {"watch": None, "lang": ["en"], "list": None, "seen": 7},
@@ -233,7 +233,7 @@ async def test_odd_values_do_nothing(alices_session, conversation, message):
             pass
 
 
-@pytest.mark.parametrize("wanted", ["7", 7, ["a"], {"a": 1}, "../x", str(uuid.uuid4())])
+@pytest.mark.parametrize("wanted", ["7", 7, ["a"], {"a": 1}, "../x", str(uuid.UUID(int=7))])
 async def test_a_conversation_that_cannot_exist_is_gone(alices_session, wanted):
     async with socket(alices_session) as opened:
         await opened.send_to(text_data=json.dumps({"watch": wanted}))
