@@ -1,7 +1,6 @@
 """The portal with its API on a port, a practice host behind it, and the tokens of the cast."""
 
 import asyncio
-import socket
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,6 +8,7 @@ import uvicorn
 from asgiref.sync import sync_to_async
 from django.db import connections
 from django.utils import timezone
+from uvicorn.server import ServerState
 
 from tests.conftest import install
 from tests.webui.practice.wire import Answer, ask
@@ -50,20 +50,23 @@ async def portal(practice, transactional_db, monkeypatch):
 
 @asynccontextmanager
 async def serving():
-    """The application on a port, inside of the test's loop."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(application, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None
-    running = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
-        await asyncio.sleep(0.001)
+    """The application on a port, inside of the test's loop. Uvicorn's own way to begin and to end takes its time."""
+    config = uvicorn.Config(application, lifespan="off", ws="none", log_config=None)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: config.http_protocol_class(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
-        server.should_exit = True
-        await running
+        server.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        for task in state.tasks:
+            task.cancel()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
 def with_all_models(url: str) -> Host:
