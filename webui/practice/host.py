@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+from urllib.parse import unquote
 
-from . import answers, asked, faults
+from . import answers, asked, faults, openai
 from .access import is_refused
 from .answers import Form, Times
 from .asked import Asked
@@ -16,6 +17,7 @@ from .management import BLOBS, Management, Route
 from .measures import with_time
 from .memory import Memory
 from .models import PRACTICE, fault_models, full_name
+from .openai import OpenAILine
 from .replies import Reply, reply_to
 from .wire import Call, Line
 
@@ -25,6 +27,8 @@ STEP_S = 0.06  # of a download
 CATCH_UP_S = 1.0
 TURN = 8  # pieces, after which others have a turn
 BAD_REQUEST, FORBIDDEN, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 400, 403, 405, 501, 503
+
+SomeLine = TypeVar("SomeLine", bound=Line)
 
 
 @dataclass(slots=True)
@@ -96,6 +100,11 @@ class PracticeHost:
             ("POST", "/api/generate"): self._generate,
             ("POST", "/api/embed"): self._embed,
             ("POST", "/api/embeddings"): self._embed_one,
+            ("POST", "/v1/chat/completions"): _as_openai(self._chat_for_openai),
+            ("POST", "/v1/completions"): _as_openai(self._generate_for_openai),
+            ("POST", "/v1/embeddings"): _as_openai(self._embed_for_openai),
+            ("GET", "/v1/models"): _as_openai(self._list_for_openai),
+            ("GET", openai.MODELS): _as_openai(self._model_for_openai),
             **Management(self._library, self._recorded).routes,
             **(self._test_routes if faults else {}),
         }
@@ -148,10 +157,10 @@ class PracticeHost:
             line.close()
 
     async def _route(self, line: Line, call: Call) -> None:
-        path = BLOBS if call.path.startswith(BLOBS) else call.path
+        path = next(filter(call.path.startswith, (BLOBS, openai.MODELS)), call.path)
         verbs = [verb for verb, known in self._routes if known == path]
         route = self._routes.get((call.verb, path))
-        if not route and call.verb == "HEAD":
+        if not route and call.verb == "HEAD" and not path.startswith("/v1/"):
             route = self._routes.get(("GET", path))
         if is_refused(call.headers, self._address):
             await line.answer(FORBIDDEN)
@@ -238,11 +247,7 @@ class PracticeHost:
     async def _embed(self, line: Line, call: Call) -> None:
         body = call.body()
         async with self._recorded(call, body):
-            texts = _texts(body.get("input"))
-            self._check_embeds(body, NOT_IMPLEMENTED)
-            vectors = [answers.vector(text, body.get("dimensions")) for text in texts]
-            usage = {"total_duration": 1, "load_duration": 1, "prompt_eval_count": len(texts)} if texts else {}
-            await line.json({"model": body.get("model"), "embeddings": vectors, **usage})
+            await line.json(self._vectors(body))
 
     async def _embed_one(self, line: Line, call: Call) -> None:
         body = call.body()
@@ -250,6 +255,13 @@ class PracticeHost:
             self._check_embeds(body, 500)
             prompt = str(body.get("prompt") or "")
             await line.json({"embedding": answers.vector(prompt) if prompt else []})
+
+    def _vectors(self, body: dict[str, Any]) -> dict[str, Any]:
+        texts = _texts(body.get("input"))
+        self._check_embeds(body, NOT_IMPLEMENTED)
+        vectors = [answers.vector(text, body.get("dimensions")) for text in texts]
+        usage = {"total_duration": 1, "load_duration": 1, "prompt_eval_count": len(texts)} if texts else {}
+        return {"model": body.get("model"), "embeddings": vectors, **usage}
 
     def _check_embeds(self, body: dict[str, Any], status: int) -> None:
         name = str(body.get("model") or "")
@@ -272,6 +284,38 @@ class PracticeHost:
         body = call.body()
         async with self._recorded(call, body) as request:
             await self._answer(line, asked.of_generate(body, self._library), request, answers.as_generate)
+
+    # The same in OpenAI's form
+
+    async def _chat_for_openai(self, line: OpenAILine, call: Call) -> None:
+        body = call.body()
+        async with self._recorded(call, body) as request:
+            wanted, line.form = openai.chat_body(body), openai.Chat(body)
+            await self._answer(line, asked.of_chat(wanted, self._library), request, answers.as_chat)
+
+    async def _generate_for_openai(self, line: OpenAILine, call: Call) -> None:
+        body = call.body()
+        async with self._recorded(call, body) as request:
+            wanted, line.form = openai.completion_body(body), openai.Completion(body)
+            await self._answer(line, asked.of_generate(wanted, self._library), request, answers.as_generate)
+
+    async def _embed_for_openai(self, line: OpenAILine, call: Call) -> None:
+        body = call.body()
+        async with self._recorded(call, body):
+            wanted, line.form = openai.embed_body(body), openai.Vectors(body)
+            await line.json(self._vectors(wanted))
+
+    async def _list_for_openai(self, line: OpenAILine, _: Call) -> None:
+        line.form = openai.Same({})
+        await line.json(openai.as_models(self._library.models()))
+
+    async def _model_for_openai(self, line: OpenAILine, call: Call) -> None:
+        line.form = openai.Same({})
+        name = unquote(call.path.removeprefix(openai.MODELS))
+        model = self._library.find(name)
+        if model is None:
+            raise Refusal(f"model '{full_name(name)}' not found", NOT_FOUND)
+        await line.json(openai.as_model(name, model))
 
     async def _answer(self, line: Line, wanted: Asked, request: Request, form: Form) -> None:
         if wanted.unloads:
@@ -325,7 +369,14 @@ class PracticeHost:
             await asyncio.sleep(0)
 
 
-async def _or_refuse(route: Route, line: Line, call: Call) -> None:
+def _as_openai(route: Callable[[OpenAILine, Call], Awaitable[None]]) -> Route:
+    async def spoken(line: Line, call: Call) -> None:
+        await _or_refuse(route, OpenAILine(line), call)
+
+    return spoken
+
+
+async def _or_refuse(route: Callable[[SomeLine, Call], Awaitable[None]], line: SomeLine, call: Call) -> None:
     """Answer a call; what the route cannot do is an answer, too."""
     try:
         await route(line, call)

@@ -52,8 +52,8 @@ class Line:
     """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+        self.reader = reader
+        self.writer = writer
         self._ahead = b""
         self._headers_only = False
 
@@ -61,7 +61,7 @@ class Line:
         """The next request, or None when the peer has closed."""
         try:
             ahead, self._ahead = self._ahead, b""
-            head = (ahead + await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            head = (ahead + await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             return None
         first, *rest = head.split("\r\n")
@@ -75,11 +75,11 @@ class Line:
     async def _body(self, headers: dict[str, str]) -> bytes:
         if "chunked" in headers.get("transfer-encoding", ""):
             body = bytearray()
-            while size := int((await self._reader.readline()).strip() or b"0", 16):
-                body += (await self._reader.readexactly(size + 2))[:-2]
-            await self._reader.readline()
+            while size := int((await self.reader.readline()).strip() or b"0", 16):
+                body += (await self.reader.readexactly(size + 2))[:-2]
+            await self.reader.readline()
             return bytes(body)
-        return await self._reader.readexactly(min(int(headers.get("content-length", 0)), MAX_BODY))
+        return await self.reader.readexactly(min(int(headers.get("content-length", 0)), MAX_BODY))
 
     async def answer(self, status: int, body: bytes = b"", content_type: str = "", *, allow: str = "") -> None:
         """A whole answer, with a Content-Type only when one is given. HEAD is answered without its body."""
@@ -107,14 +107,14 @@ class Line:
         await self.raw(b"0\r\n\r\n")
 
     async def raw(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
+        self.writer.write(data)
+        await self.writer.drain()
 
     def reset(self) -> None:
         """Break the connection as a crash does, by RST."""
-        connection = self._writer.get_extra_info("socket")
+        connection = self.writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.transport.abort()
+        self.writer.transport.abort()
 
     async def while_present(self, work: Coroutine[Any, Any, None]) -> None:
         """Do some work to its end. When the peer closes before, cancel it and raise ConnectionResetError."""
@@ -131,12 +131,12 @@ class Line:
 
     async def _peer_leaves(self) -> None:
         """Wait until the peer closes; the first byte of its next request is kept for later."""
-        self._ahead = await self._reader.read(1)
+        self._ahead = await self.reader.read(1)
         if self._ahead:
             await asyncio.Event().wait()
 
     def close(self) -> None:
-        self._writer.close()
+        self.writer.close()
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

@@ -12,6 +12,12 @@ from .test_protocol import WEATHER, chat
 RECORDED = Path(__file__).parent / "recorded"
 VARYING = {"load_duration", "context"}  # absent where zero
 ONE = {"num_predict": 1}
+USAGE = {"stream": True, "stream_options": {"include_usage": True}}
+BASE64 = {"encoding_format": "base64", "dimensions": 3}
+FROM_THE_WEB = {
+    "role": "user",
+    "content": [{"type": "image_url", "image_url": {"url": "http://a/b.png"}}],
+}
 REQUESTS: dict[str, tuple[str, str, object]] = {
     "chat_load": ("POST", "/api/chat", {"model": "practice"}),
     "chat_logprobs": ("POST", "/api/chat", chat(logprobs=True, top_logprobs=1, options=ONE)),
@@ -32,7 +38,26 @@ REQUESTS: dict[str, tuple[str, str, object]] = {
     "gen_unload": ("POST", "/api/generate", {"model": "practice", "keep_alive": 0}),
     "ps": ("GET", "/api/ps", None),
     "show404": ("POST", "/api/show", {"model": "nosuch"}),
+    "v1_chat": ("POST", "/v1/chat/completions", chat()),
+    "v1_chat_think": ("POST", "/v1/chat/completions", chat("practice-thinker")),
+    "v1_completion": ("POST", "/v1/completions", {"model": "practice", "prompt": "Why?", "max_tokens": 2}),
+    "v1_completion_stream": ("POST", "/v1/completions", {"model": "practice", "prompt": "Why?", **USAGE}),
+    "v1_embeddings": ("POST", "/v1/embeddings", {"model": "practice-embed", "input": ["a", "b"]}),
+    "v1_embeddings_base64": ("POST", "/v1/embeddings", {"model": "practice-embed", "input": "a", **BASE64}),
+    "v1_err_405": ("GET", "/v1/chat/completions", None),
+    "v1_err_embed404": ("POST", "/v1/embeddings", {"model": "nosuch", "input": "a"}),
+    "v1_err_image": ("POST", "/v1/chat/completions", {"model": "practice", "messages": [FROM_THE_WEB]}),
+    "v1_err_messages": ("POST", "/v1/chat/completions", {"model": "practice", "messages": []}),
+    "v1_err_model404": ("POST", "/v1/chat/completions", chat("nosuch")),
+    "v1_err_type": ("POST", "/v1/chat/completions", chat(temperature="x")),
+    "v1_model": ("GET", "/v1/models/practice", None),
+    "v1_models": ("GET", "/v1/models", None),
+    "v1_stream": ("POST", "/v1/chat/completions", chat(max_tokens=1, **USAGE)),
 }
+NOTHING_OF_THE_MODEL = [
+    *("delete404", "embeddings", "err_405", "err_chat404", "err_option", "show404"),
+    *(name for name in REQUESTS if name.startswith("v1_err")),
+]
 
 
 @dataclass(frozen=True)
@@ -65,22 +90,23 @@ async def test_a_name_that_leads_elsewhere_is_refused_as_recorded(send, host_nam
     assert answer.headers.keys() == recorded.headers.keys()
 
 
-@pytest.mark.parametrize("name", sorted(REQUESTS.keys() - {"copy", "err_405"}))
+@pytest.mark.parametrize("name", sorted(REQUESTS.keys() - {"copy", "err_405", "v1_err_405"}))
 async def test_the_keys_and_their_order_are_those_recorded(send, name):
     await send("POST", "/api/chat", {"model": "practice"})
     recorded, answer = Recorded.read(name), await send(*REQUESTS[name])
     assert shapes(answer.body) == shapes(recorded.body)
 
 
-@pytest.mark.parametrize("name", ["delete404", "embeddings", "err_405", "err_chat404", "err_option", "show404"])
+@pytest.mark.parametrize("name", NOTHING_OF_THE_MODEL)
 async def test_answers_without_anything_of_the_model_are_those_recorded(send, name):
     recorded, answer = Recorded.read(name), await send(*REQUESTS[name])
-    assert answer.body == recorded.body.removesuffix(b"\n")
+    assert answer.body.removesuffix(b"\n") == recorded.body.removesuffix(b"\n")
 
 
 def shapes(body: bytes) -> list[Any]:
     """The kinds of lines in the order in which they come, however many there are of each."""
-    found = [shape(json.loads(line)) for line in body.splitlines() if line]
+    lines = [line.removeprefix(b"data: ") for line in body.splitlines() if line]
+    found = [line if line == b"[DONE]" else shape(json.loads(line)) for line in lines]
     return [kind for at, kind in enumerate(found) if kind not in found[:at]]
 
 
