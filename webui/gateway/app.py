@@ -6,6 +6,7 @@ is not in the table of routes does not exist.
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from webui.accounts import tokens
 from webui.accounts.models import AccessToken
 from webui.accounts.session_watch import watched_token
 from webui.db import run_db
-from webui.gateway import native
+from webui.gateway import native, openai
 from webui.gateway.call import Call, Gone, Message, Receive, Send
 from webui.gateway.refusals import Refused, refusal_of
 from webui.http import header_of, is_for_us
@@ -27,6 +28,7 @@ Handle = Callable[[Call], Coroutine[None, None, None]]
 
 PREFIX = "/ollama"  # for clients that want an address of their own
 PLACES = ("/api", "/v1")
+MODEL = re.compile(r"(?<=^/v1/models/).+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/api/generate"): Route(native.relay),
     ("POST", "/api/embed"): Route(native.relay),
     ("POST", "/api/embeddings"): Route(native.relay),
+    ("POST", "/v1/chat/completions"): Route(openai.chat),
+    ("POST", "/v1/completions"): Route(openai.completions),
+    ("POST", "/v1/embeddings"): Route(openai.embeddings),
+    ("GET", "/v1/models"): Route(openai.models),
+    ("GET", "/v1/models/{model}"): Route(openai.model),
 }
 
 
@@ -111,10 +118,11 @@ def _token_in(header: str, how_many: int) -> AccessToken:
 
 
 def _route_of(call: Call) -> Route:
-    verbs = [verb for verb, path in ROUTES if path == call.path]
+    address = MODEL.sub("{model}", call.path)
+    verbs = [verb for verb, path in ROUTES if path == address]
     wanted = "GET" if call.verb == "HEAD" and "HEAD" not in verbs else call.verb
     if wanted in verbs:
-        return ROUTES[wanted, call.path]
+        return ROUTES[wanted, address]
     if verbs:
         raise Refused(405, "405 method not allowed", plain=True, allow=", ".join(verbs))
     raise Refused(404, "404 page not found", plain=True)

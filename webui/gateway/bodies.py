@@ -13,6 +13,8 @@ from webui.ollama.options import TYPES
 
 Object = dict[str, Any]
 
+NOTE = "Teahouse-Ignored"  # a header that names what was not passed on
+
 ANSWERS = frozenset({"stream", "format", "think", "truncate", "logprobs", "top_logprobs"})
 FIELDS: Mapping[str, frozenset[str]] = {
     "/api/chat": ANSWERS | {"messages", "tools"},

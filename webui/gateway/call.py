@@ -97,7 +97,7 @@ class Call:
         elif refused.plain:
             await self.answer(refused.status, str(refused).encode(), TEXT, Allow=refused.allow)
         else:
-            said = _as_openai(refused) if self.path.startswith("/v1/") else {"error": str(refused)}
+            said = _as_openai(str(refused), refused.status) if self.path.startswith("/v1/") else {"error": str(refused)}
             await self.answer(refused.status, json.dumps(said).encode(), JSON)
 
     async def begin(self, content_type: str) -> None:
@@ -149,16 +149,16 @@ class Call:
 
 
 def _last_line(content_type: str, words: str) -> bytes:
-    line = json.dumps({"error": words} if content_type != EVENTS else {"error": {"message": words}})
+    line = json.dumps({"error": words} if content_type != EVENTS else _as_openai(words, 500))
     return f"data: {line}\n\n".encode() if content_type == EVENTS else f"{line}\n".encode()
 
 
-def _as_openai(refused: Refused) -> Message:
-    match refused.status:
+def _as_openai(words: str, status: int) -> Message:
+    match status:
         case 404:
             kind = "not_found_error"
-        case status if status >= 500:  # noqa: PLR2004
+        case _ if status >= 500:  # noqa: PLR2004
             kind = "api_error"
         case _:
             kind = "invalid_request_error"
-    return {"error": {"message": str(refused), "type": kind, "param": None, "code": None}}
+    return {"error": {"message": words, "type": kind, "param": None, "code": None}}

@@ -2,27 +2,26 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
 from webui.accounts.models import AccessToken
 from webui.db import read_db
 from webui.gateway import bodies
-from webui.gateway.bodies import Object
+from webui.gateway.bodies import NOTE, Object
 from webui.gateway.call import TEXT, Call
 from webui.gateway.refusals import Refused, missing
 from webui.inference import usage
 from webui.inference.access import usable_by
 from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
-from webui.inference.door import NotForThem, Relay
+from webui.inference.door import Event, NotForThem, Relay
 from webui.inference.models import Host, Usage
 from webui.inference.policy import OPERATORS_ONLY
 from webui.ollama import Beginning, ModelNotFound, OllamaError
 from webui.ollama.names import normal
 
-NOTE = "Teahouse-Ignored"  # a header that names what the operators decide
 UNKNOWN_VERSION = "0.0.0"
 # What /api/show says of places on the host's disk.
 PLACE = re.compile(r"^(FROM|ADAPTER) +/.*$", re.MULTILINE)
@@ -37,12 +36,7 @@ async def version(call: Call) -> None:
 
 
 async def tags(call: Call) -> None:
-    """The models of all hosts that the token may use, the newest first."""
-    by_name: dict[str, Object] = {}
-    for model in await _models_everywhere(call, "/api/tags"):
-        by_name.setdefault(normal(_name(model)), model)
-    newest_first = sorted(by_name.values(), key=lambda model: str(model.get("modified_at")), reverse=True)
-    await call.tell({"models": newest_first})
+    await call.tell({"models": await installed(call)})
 
 
 async def ps(call: Call) -> None:
@@ -71,38 +65,53 @@ async def show(call: Call) -> None:
     await call.tell(shown)
 
 
+async def installed(call: Call) -> list[Object]:
+    """The models of all hosts that the token may use, the newest first."""
+    by_name: dict[str, Object] = {}
+    for model in await _models_everywhere(call, "/api/tags"):
+        by_name.setdefault(normal(name_of(model)), model)
+    return sorted(by_name.values(), key=lambda model: str(model.get("modified_at")), reverse=True)
+
+
 async def relay(call: Call) -> None:
     """Ask a model, and pass on what it answers."""
     body = await call.body()
-    order = await order_of(call, body)
+    order = await order_of(call, body, call.path)
     call.notes |= _note(body)
-    try:
-        async with aclosing(usage.metered(order)) as events:
-            async for event in events:
-                match event:
-                    case Beginning(content_type=content_type):
-                        await call.begin(content_type)
-                    case bytes():
-                        await call.write(event)
-    except (NotForThem, ModelNotFound) as error:
-        raise missing(call.path, order.model) from error
+    async with aclosing(answer_to(order)) as events:
+        async for event in events:
+            match event:
+                case Beginning(content_type=content_type):
+                    await call.begin(content_type)
+                case bytes():
+                    await call.write(event)
     await call.end()
 
 
-async def order_of(call: Call, body: Object) -> Relay:
+async def answer_to(order: Relay) -> AsyncGenerator[Event, None]:
+    """What happens to it. Raises Refused when there is no such model, or none for them, and OllamaError."""
+    try:
+        async with aclosing(usage.metered(order)) as events:
+            async for event in events:
+                yield event
+    except (NotForThem, ModelNotFound) as error:
+        raise missing(order.endpoint, order.model) from error
+
+
+async def order_of(call: Call, body: Object, endpoint: str) -> Relay:
     """What the door is asked for, if the token may ask for it. Raises Refused."""
     model = bodies.text_of(body, "model")
     if not model.strip():
-        raise Refused(400, "model is required") if call.path == "/api/chat" else missing(call.path, "")
+        raise Refused(400, "model is required") if endpoint == "/api/chat" else missing(endpoint, "")
     bodies.checked(model)
     if not (await read_db(usable_with, call.token))(model):
-        raise missing(call.path, model)
+        raise missing(endpoint, model)
     return Relay(
         person=call.token.user_id,
         model=model,
         door=Usage.Door.API,
-        endpoint=call.path,
-        fields=bodies.fields_of(call.path, body),
+        endpoint=endpoint,
+        fields=bodies.fields_of(endpoint, body),
         options=bodies.options_of(body),
     )
 
@@ -124,7 +133,7 @@ def _note(body: Object) -> dict[str, str]:
 async def _models_everywhere(call: Call, path: str) -> list[Object]:
     may_use, hosts = await read_db(lambda: (usable_with(call.token), _answering_hosts()))
     answers = await asyncio.gather(*(_models_of(host, path) for host in hosts))
-    return [model for models in answers for model in models if may_use(_name(model))]
+    return [model for models in answers for model in models if may_use(name_of(model))]
 
 
 async def _models_of(host: Host, path: str) -> list[Object]:
@@ -148,5 +157,5 @@ def _version() -> str:
     return Host.objects.serving().exclude(version="").values_list("version", flat=True).first() or UNKNOWN_VERSION
 
 
-def _name(model: Object) -> str:
+def name_of(model: Object) -> str:
     return str(model.get("model") or model.get("name"))

@@ -95,10 +95,14 @@ class Vectors(Asked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relay(Asked):
-    """A request in Ollama's own form, whose answer is passed on as it comes. ``fields``: the rest of its body."""
+    """A request in Ollama's own form, whose answer is passed on as it comes. ``fields``: the rest of its body.
+
+    ``otherwise``: options that hold where neither the request nor the operators say anything.
+    """
 
     endpoint: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    otherwise: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,7 @@ async def _ask(place: InstalledModel, order: AnyOrder, policy: Policy) -> AsyncG
 
 
 def _body(order: Relay, policy: Policy) -> dict[str, object]:
-    ours = {"options": policy.options(order.options), "keep_alive": policy.keep_alive}
+    ours = {"options": {**order.otherwise, **policy.options(order.options)}, "keep_alive": policy.keep_alive}
     return {
         "model": order.model,
         **{name: value for name, value in ours.items() if value not in (None, {})},
