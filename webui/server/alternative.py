@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -106,11 +107,15 @@ class _Guard:
     def __init__(self, application: Any, limits: Limits, headers: Headers) -> None:
         self._application = application
         self._limit = limits.body_bytes
+        self._in_pieces = limits.in_pieces
         self._headers = [(name.lower().encode(), value.encode()) for name, value in headers]
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
+            return
+        if self._in_pieces(scope["method"], scope["path"]):
+            await self._hand_on(scope, receive, send)
             return
         body = _Body(receive, self._limit)
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
@@ -126,18 +131,39 @@ class _Guard:
         if int(announced) > self._limit or body.is_too_large:
             await self._refuse(scope, receive, send)
 
+    async def _hand_on(self, scope: Scope, receive: Any, send: Any) -> None:
+        """A body of any length. An answer may come before its end; then nobody takes the rest."""
+        body = _Body(receive, sys.maxsize)
+
+        async def answer(message: Scope) -> None:
+            if message["type"] == "http.response.start":
+                access.info("%s %s %d", scope["method"], scope["path"], message["status"])
+                ours = [] if body.is_whole else [(b"connection", b"close")]
+                message = message | {"headers": [*message["headers"], *ours]}
+            elif not message.get("more_body") and not body.is_whole:
+                await send(message | {"more_body": True})
+                await _listen_on(receive)
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await self._application(scope, body.receive, answer)
+
     async def _refuse(self, scope: Scope, receive: Any, send: Any) -> None:
-        """A client reads our refusal only when it is done sending: we listen a little longer, and keep nothing."""
         access.info("%s %s %d", scope["method"], scope["path"], TOO_LARGE)
         sentence = f"This is more than the {self._limit // (1024 * 1024)} MB that one request may carry.\n"
         ours = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": TOO_LARGE, "headers": [*self._headers, *ours]})
         await send({"type": "http.response.body", "body": sentence.encode(), "more_body": True})
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_SECONDS):
-                while (await receive()).get("more_body"):
-                    pass
+        await _listen_on(receive)
         await send({"type": "http.response.body", "body": b""})
+
+
+async def _listen_on(receive: Any) -> None:
+    """A client reads our answer only when it is done sending: we listen a little longer, and keep nothing."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (await receive()).get("more_body"):
+                pass
 
 
 class _Body:
@@ -147,6 +173,7 @@ class _Body:
         self._receive = receive
         self._limit = limit
         self._size = 0
+        self.is_whole = False
 
     @property
     def is_too_large(self) -> bool:
@@ -156,4 +183,5 @@ class _Body:
         message: Scope = await self._receive()
         if message["type"] == "http.request":
             self._size += len(message.get("body", b""))
+            self.is_whole = not message.get("more_body", False)
         return {"type": "http.disconnect"} if self.is_too_large else message

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -14,7 +15,7 @@ from twisted.logger import globalLogBeginner  # isort: skip
 from .flow import unsent_bytes, wait_for_room
 from .life import Headers
 from .limits import Limits
-from .requests import GuardedChannel, GuardedHTTPFactory
+from .requests import GuardedChannel, GuardedHTTPFactory, GuardedRequest
 from .sockets import GuardedSocket, GuardedSocketFactory
 
 access = logging.getLogger("webui.access")
@@ -71,6 +72,16 @@ class GuardedServer(Server):
         self.listen_failure = failure.getErrorMessage()
 
     # -- answering
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Daphne's own, but for a body that comes in pieces."""
+        pieces = protocol.pieces if isinstance(protocol, GuardedRequest) else None
+        if pieces is None:
+            return super().create_application(protocol, scope)
+        send = partial(self.handle_reply, protocol)
+        running = self.application({"asgi": {"version": "3.0"}, **scope}, pieces.get, send)
+        self.connections[protocol]["application_instance"] = asyncio.ensure_future(running)
+        return pieces
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """What an application's ``send`` does: hand the message over, then wait for a peer that lags."""

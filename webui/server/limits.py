@@ -1,5 +1,6 @@
 """How much of our memory and patience one peer may use."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
@@ -10,6 +11,8 @@ class Limits:
     """Sizes in bytes, times in seconds."""
 
     body_bytes: int = 6 * MIB
+    # Bodies of any length, by verb and path: the application is handed them as they come.
+    in_pieces: Callable[[str, str], bool] = lambda verb, path: False
     # From the first byte to the end of the headers, and from there to the end of the body.
     header_seconds: float = 20
     body_seconds: float = 120

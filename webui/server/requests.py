@@ -13,6 +13,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.web import http
 
 from .life import Headers
+from .pieces import Pieces
 
 if TYPE_CHECKING:
     from .guarded import GuardedServer
@@ -68,6 +69,14 @@ class GuardedChannel(http.HTTPChannel):
             self._any_time()
             super().allContentReceived()
 
+    def requestDone(self, request: "GuardedRequest") -> None:
+        """An answer may come before the end of a body; then nobody takes the rest."""
+        if request.is_half_read:
+            self.requests.remove(request)
+            self._listen_on()
+        else:
+            super().requestDone(request)
+
     def checkPersistence(self, request: http.Request, version: bytes) -> bool:
         if self.server.draining:
             request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
@@ -82,10 +91,27 @@ class GuardedChannel(http.HTTPChannel):
         """Answer at once, then ignore what the client is still sending until it hangs up."""
         if self._refused_bytes is not None:
             return
+        self.transport.write(plain_answer(status, sentence, self.server.headers))
+        self._listen_on()
+
+    def hold(self) -> None:
+        """Read no more for now: it is not the client that is slow."""
+        self._any_time()
+        self._networkProducer.pauseProducing()
+
+    def go_on(self) -> None:
+        self.still_coming()
+        self._networkProducer.resumeProducing()
+
+    def still_coming(self) -> None:
+        """For a body of any length: its next bytes must come soon."""
+        self._within(self.server.limits.stalled_seconds)
+
+    def _listen_on(self) -> None:
         self._refused_bytes = 0
         self.setTimeout(None)
-        self.transport.write(plain_answer(status, sentence, self.server.headers))
         self.transport.loseWriteConnection()
+        self._networkProducer.resumeProducing()
         self._within(LINGER_SECONDS)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
@@ -123,6 +149,23 @@ class GuardedRequest(WebRequest):
         super().__init__(channel, *arguments)
         # The application reads forms itself; parsing them here too would block the loop for nothing.
         self._parsePOSTFormSubmission = False
+        self.pieces: Pieces | None = None
+
+    @property
+    def is_half_read(self) -> bool:
+        return self.pieces is not None and not self.pieces.is_whole
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """All of it is here; the application may have begun with it before."""
+        if self.pieces:
+            self.pieces.end()
+        else:
+            super().requestReceived(command, path, version)
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start" and self.is_half_read:
+            self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        super().handle_reply(message)
 
     def process(self) -> Any:
         for name in NEVER_READ:
@@ -140,12 +183,28 @@ class GuardedRequest(WebRequest):
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
-        if length is not None:
+        if self._comes_in_pieces():
+            self._begin_now()
+        elif length is not None:
             self._refuse_over(length)
 
     def handleContentChunk(self, data: bytes) -> None:
-        if not self._refuse_over(self.content.tell() + len(data)):
+        if self.pieces:
+            self.channel.still_coming()
+            self.pieces.arrive(data)
+        elif not self._refuse_over(self.content.tell() + len(data)):
             super().handleContentChunk(data)
+
+    def _comes_in_pieces(self) -> bool:
+        verb, path = (word.decode("latin-1") for word in (self.channel._command, self.channel._path))
+        wanted = self.server.limits.in_pieces(verb, path.partition("?")[0])
+        return wanted and not self.requestHeaders.hasHeader(b"Upgrade")
+
+    def _begin_now(self) -> None:
+        """Have the application begin before the body is here."""
+        channel = self.channel
+        self.pieces = Pieces(channel)
+        super().requestReceived(channel._command, channel._path, channel._version)
 
     def _refuse_over(self, size: int) -> bool:
         limit = self.server.limits.body_bytes

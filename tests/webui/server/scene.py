@@ -41,6 +41,25 @@ async def body_size(scope, receive, send):
     await answer(send, str(size))
 
 
+async def pieces(scope, receive, send):
+    """Takes a body bit by bit. By what follows the path: at once, after a while, or not at all."""
+    match scope["path"]:
+        case "/pieces/later":
+            say("pieces wait")
+            await asyncio.sleep(1)
+        case "/pieces/refused":
+            await answer(send, "refused", status=401)
+            return
+    size = parts = 0
+    while (message := await receive())["type"] == "http.request":
+        size += len(message["body"])
+        parts += 1
+        if not message["more_body"]:
+            await answer(send, f"{size} in {'parts' if parts > 1 else 'one'}")
+            return
+    say(f"pieces gone {size}")
+
+
 async def memory(scope, receive, send):
     await answer(send, str(resident_bytes()))
 
@@ -150,9 +169,11 @@ async def flooding_socket(scope, receive, send):
     say(f"flood over {sent}")
 
 
+PIECES = ["/pieces", "/pieces/later", "/pieces/refused"]
 PLACES = {
     "/body": body_size,
     "/memory": memory,
+    **dict.fromkeys(PIECES, pieces),
     "/slow": slow,
     "/broken": broken,
     "/half-broken": half_broken,
@@ -190,7 +211,7 @@ def main(port: str, limits: str) -> None:
             on_start=on_start,
             on_ready=lambda: say("ready"),
             on_stop=[background_work],
-            limits=Limits(**wanted),
+            limits=Limits(**wanted, in_pieces=lambda verb, path: verb == "POST" and path in PIECES),
             headers=[("X-Of-The-Scene", "yes")],
         )
     except CannotListen as error:
