@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "webui/gateway": INFERENCE,
     "chat/markdown": set(),
     "chat": INFERENCE,
-    "models_admin": INFERENCE,
+    "models_admin": INFERENCE | {"webui.gateway"},
 }
 
 

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from models_admin.jobs import state
 from models_admin.jobs.progress import Figures, Tally
 from models_admin.jobs.steps import steps
+from models_admin.jobs.story import ending, story_of
 from models_admin.jobs.troubles import trouble_of
 from models_admin.models import Job, State
 from webui.db import DatabaseAway, run_db
@@ -131,6 +132,7 @@ class Doing:
         self._job = job
         self._owner = owner
         self._tally = Tally()
+        self._story = story_of(job.pk)
         self._shown = self._tally.figures(time.monotonic())
         self._over = False  # no line comes any more
         self._lost = False
@@ -159,21 +161,23 @@ class Doing:
 
     async def run(self) -> None:
         """Do it, then store the ending."""
-        job, error, detail = self._job, "", ""
+        job: Job = self._job
+        failure: OllamaError | None = None
         client = client_of(job.place)
         try:
             async with aclosing(steps(job, client)) as lines:
                 async for line in lines:
                     self._tally.take(line, time.monotonic())
+                    self._story.say(line)
             ends_as: State | None = State.DONE
         except asyncio.CancelledError:
             if not self._over:
                 raise
             self.task.uncancel()
             ends_as = self._ends_as
-        except OllamaError as failure:
-            ends_as, error, detail = State.FAILED, trouble_of(failure), str(failure)
-            log.info("job %s failed: %s", job.pk, error)
+        except OllamaError as error:
+            ends_as, failure = State.FAILED, error
+            log.info("job %s failed: %s", job.pk, trouble_of(error))
         self._over = True
         if self._lost:
             return
@@ -181,11 +185,13 @@ class Doing:
             # So that the pages show what there is now, before they say that it is done.
             with suppress(*DatabaseAway):
                 await hosts.refresh(job.place, client)
-        await self._store(ends_as, error, detail)
+        await self._store(ends_as, trouble_of(failure) if failure else "", str(failure or ""))
+        self._story.end(ending(ends_as, failure))
 
     async def give_up(self) -> None:
         """It failed in a way that nobody thought of."""
         await self._store(State.FAILED, "internal", "")
+        self._story.end(ending(State.FAILED, None))
 
     async def _store(self, ends_as: State | None, error: str, detail: str) -> None:
         """However long the database is away; nobody else may claim the job meanwhile."""

@@ -1,6 +1,7 @@
 """Everything an administrator can do to a job, one function each."""
 
 import re
+from collections.abc import Mapping
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -64,6 +65,11 @@ def start(
             return known
         transaction.on_commit(driver.wake)
         return job
+
+
+def recorded_wish(host: Host, wish: Mapping[str, object]) -> dict[str, object]:
+    """What the audit log keeps of a wish; never what a model is made from."""
+    return {"host": host.name, **{name: wish[name] for name in ("source", "insecure") if wish.get(name)}}
 
 
 def cancel(*, job: Job, by: User) -> None:

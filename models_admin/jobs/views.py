@@ -74,7 +74,7 @@ def start(asked: Request, kind: str, host: Host, model: str, **wish: Any) -> Job
     """Have it done, and recorded. Raises Busy and NotAName."""
     with audit.recorded(asked, f"model_{kind}", model) as entry:
         job = services.start(kind=kind, host=host, model=model, by=asked.user, **wish)
-        entry.after = {"host": host.name, **{name: wish[name] for name in ("source", "insecure") if wish.get(name)}}
+        entry.after = services.recorded_wish(host, wish)
     return job
 
 

@@ -1,15 +1,26 @@
 """Where a request comes from."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
+from webui.http import header_of
+
 
 def client_address(request: HttpRequest) -> str:
     """The peer's address, or, behind a proxy named in TRUSTED_PROXIES, the last one the proxy did not invent."""
-    peer = request.META.get("REMOTE_ADDR") or "127.0.0.1"
-    forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+    return _believed(request.META.get("REMOTE_ADDR"), request.headers.get("X-Forwarded-For", ""))
+
+
+def address_in(scope: dict[str, Any]) -> str:
+    """The same of an ASGI scope."""
+    return _believed((scope.get("client") or [""])[0], header_of(scope, b"x-forwarded-for"))
+
+
+def _believed(connected: str | None, said: str) -> str:
+    peer, forwarded = connected or "127.0.0.1", said.split(",")
     while forwarded and _is_trusted(peer):
         candidate = forwarded.pop().strip()
         if not _is_address(candidate):

@@ -7,7 +7,7 @@ is not in the table of routes does not exist.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,6 +29,8 @@ Handle = Callable[[Call], Coroutine[None, None, None]]
 PREFIX = "/ollama"  # for clients that want an address of their own
 PLACES = ("/api", "/v1")
 MODEL = re.compile(r"(?<=^/v1/models/).+$")
+BLOB = "/api/blobs/{digest}"
+BLOBS = re.compile(r"(?<=^/api/blobs/)[^/]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Route:
     admin: bool = False
 
 
-ROUTES: dict[tuple[str, str], Route] = {
+Routes = Mapping[tuple[str, str], Route]
+
+ROUTES: Routes = {
     ("GET", "/"): Route(native.root),
     ("GET", "/api/version"): Route(native.version),
     ("GET", "/api/tags"): Route(native.tags),
@@ -57,15 +61,15 @@ ROUTES: dict[tuple[str, str], Route] = {
 }
 
 
-def beside(pages: Application) -> Application:
-    """The application that answers scripts, and leaves everybody else to the pages."""
+def beside(pages: Application, routes: Routes) -> Application:
+    """The application that answers scripts by these routes, and leaves everybody else to the pages."""
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:
         path = _path_of(scope["path"])
         if path is None:
             await pages(scope, receive, send)
         else:
-            await _answer(Call(scope, receive, send, path))
+            await _answer(Call(scope, receive, send, path), routes)
 
     return application
 
@@ -77,10 +81,15 @@ def _path_of(path: str) -> str | None:
     return path if any(path == place or path.startswith(f"{place}/") for place in PLACES) else None
 
 
-async def _answer(call: Call) -> None:
+def comes_in_pieces(verb: str, path: str) -> bool:
+    """Whether a body may be as large as a disk; a server hands it on as it comes, and keeps none of it."""
+    return verb == "POST" and BLOBS.search(_path_of(path) or "") is not None
+
+
+async def _answer(call: Call, routes: Routes) -> None:
     try:
         try:
-            await _serve(call)
+            await _serve(call, routes)
         except OllamaError as error:
             raise refusal_of(error) from error
     except Refused as refused:
@@ -92,11 +101,11 @@ async def _answer(call: Call) -> None:
         await call.close()
 
 
-async def _serve(call: Call) -> None:
+async def _serve(call: Call, routes: Routes) -> None:
     if not is_for_us(call.scope):
         raise Refused(400, "this is not the name of the portal")
     call.token = await run_db(_token_in, header_of(call.scope, b"authorization"), _authorizations(call))
-    route = _route_of(call)
+    route = _route_of(call, routes)
     if route.admin and not tokens.administers(call.token):
         log.warning("token %s does not administer and asked for %s", call.token.pk, call.path)
         raise Refused(403, "this token may not manage models")
@@ -117,12 +126,12 @@ def _token_in(header: str, how_many: int) -> AccessToken:
     return token
 
 
-def _route_of(call: Call) -> Route:
-    address = MODEL.sub("{model}", call.path)
-    verbs = [verb for verb, path in ROUTES if path == address]
+def _route_of(call: Call, routes: Routes) -> Route:
+    address = MODEL.sub("{model}", BLOBS.sub("{digest}", call.path))
+    verbs = [verb for verb, path in routes if path == address]
     wanted = "GET" if call.verb == "HEAD" and "HEAD" not in verbs else call.verb
     if wanted in verbs:
-        return ROUTES[wanted, address]
+        return routes[wanted, address]
     if verbs:
         raise Refused(405, "405 method not allowed", plain=True, allow=", ".join(verbs))
     raise Refused(404, "404 page not found", plain=True)

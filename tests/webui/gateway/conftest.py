@@ -10,6 +10,7 @@ from django.db import connections
 from django.utils import timezone
 from uvicorn.server import ServerState
 
+from models_admin.jobs.driver import JobDriver
 from tests.conftest import install
 from tests.webui.practice.wire import Answer, ask
 from webui.accounts import tokens
@@ -46,6 +47,15 @@ async def portal(practice, transactional_db, monkeypatch):
     await door.turns.close()
     await close_clients()
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+async def jobs(portal):
+    """This process does jobs, on the test's own loop."""
+    driver = JobDriver()
+    driver.open()
+    yield driver
+    await driver.close()
 
 
 @asynccontextmanager

@@ -42,6 +42,7 @@ class Command(BaseCommand):
         """Serve until told to stop. Imports late: Daphne chooses the event loop of the whole process."""
         from webui import health, processes  # noqa: PLC0415
         from webui.asgi import application  # noqa: PLC0415
+        from webui.gateway.app import comes_in_pieces  # noqa: PLC0415
         from webui.http import SECURITY_HEADERS  # noqa: PLC0415
         from webui.server.life import CannotListen  # noqa: PLC0415
         from webui.server.limits import Limits  # noqa: PLC0415
@@ -67,7 +68,7 @@ class Command(BaseCommand):
                 on_ready=announce,
                 on_drain=health.start_draining,
                 on_stop=[processes.stop],
-                limits=Limits(body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
+                limits=Limits(body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE, in_pieces=comes_in_pieces),
                 headers=SECURITY_HEADERS.items(),
             )
         except CannotListen as error:
