@@ -63,7 +63,7 @@ def practice_port():
 @pytest.fixture
 async def practice(practice_port):
     """As fast as it can unless a test slows it down."""
-    async with PracticeHost(port=practice_port, faults=True, slots=8) as host:
+    async with PracticeHost(port=practice_port, faults=True, slots=32) as host:
         yield host
 
 
@@ -144,6 +144,13 @@ async def alice(portal, visit, shared):
 def database(portal):
     with portal.database() as connection:
         yield connection
+
+
+@pytest.fixture
+def slots(database):
+    """``slots(1)``: how many answers of a model the host gives at once, for this test."""
+    yield lambda count: database.execute("update inference_host set slots = %s", [count])
+    database.execute("update inference_host set slots = 8")
 
 
 @pytest.fixture

@@ -212,8 +212,8 @@ async def test_stop_while_waiting_for_a_model_to_load_ends_the_request_at_the_ho
     await assert_consistent(portal)
 
 
-async def test_stop_while_in_line_leaves_the_line(portal, practice, alice, database, assert_consistent):
-    database.execute("update inference_host set slots = 1")
+async def test_stop_while_in_line_leaves_the_line(portal, practice, alice, database, slots, assert_consistent):
+    slots(1)
     first = await alice.start("SECRET-WORD", "fault-gate")
     await until_text(database, first, 1)
     second = await alice.start("SECRET-WORD", "fault-gate")

@@ -69,8 +69,8 @@ class Visitor:
     async def open(self, conversation: str, **options) -> "OpenPage":
         """A tab on a conversation."""
         tab = OpenPage(self, conversation, **options)
-        self.tabs.append(tab)
         await tab.load()
+        self.tabs.append(tab)
         return tab
 
     @asynccontextmanager
