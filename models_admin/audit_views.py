@@ -29,6 +29,8 @@ ACTIONS = {
     "refused": gettext_lazy("refused"),
     "portal_set_up": gettext_lazy("portal set up"),
     "own_password_changed": gettext_lazy("own password changed"),
+    "token_made": gettext_lazy("access token made"),
+    "token_revoked": gettext_lazy("access token revoked"),
     "person_added": gettext_lazy("person added"),
     "person_changed": gettext_lazy("person changed"),
     "password_reset": gettext_lazy("password reset"),

@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from chat.models import Conversation
 from chat.routing import socket_urlpatterns as of_chat
 from models_admin.routing import socket_urlpatterns as of_admin
-from webui.accounts import setup
+from webui.accounts import setup, tokens
 from webui.accounts.models import AuditEntry, User
 from webui.http import SECURITY_HEADERS
 
@@ -40,6 +40,7 @@ SIGNED_IN = {
     "chat:start",
     "accounts:settings",
     "accounts:password",
+    "gateway:tokens",
 }
 ADMINISTRATORS = {
     "accounts:people",
@@ -68,6 +69,7 @@ NUMBERED = {
     "accounts:person",
     "accounts:group",
     "accounts:group_delete",
+    "gateway:token_revoke",
     "models_admin:job_cancel",
     "models_admin:job_retry",
     "models_admin:job_dismiss",
@@ -84,7 +86,8 @@ OWN_CONVERSATION = {
     "chat:earlier",
 }
 OWN_MESSAGE = {"chat:turn", "chat:text", "chat:edit", "chat:again", "chat:continue", "chat:version"}
-CLASSIFIED = PUBLIC | SETUP_ONLY | SIGNED_IN | ADMINISTRATORS | OWN_CONVERSATION | OWN_MESSAGE
+OWN_TOKEN = {"gateway:token_revoke"}
+CLASSIFIED = PUBLIC | SETUP_ONLY | SIGNED_IN | ADMINISTRATORS | OWN_CONVERSATION | OWN_MESSAGE | OWN_TOKEN
 
 POST_ONLY = {
     "accounts:sign_out",
@@ -118,6 +121,8 @@ POST_TOO = {
     "accounts:people",
     "accounts:groups",
     "accounts:group",
+    "gateway:tokens",
+    "gateway:token_revoke",
     "models_admin:setup_host",
     "models_admin:modelfile",
     *(f"models_admin:{name}" for name in [*MODEL_FORMS, "host", "host_add"]),
@@ -205,6 +210,20 @@ def test_another_persons_conversation_looks_like_one_that_does_not_exist(client,
         assert theirs.status_code in {404, 405}
     assert call(client, name, address(name, conversation)).status_code == 404
     assert _rows() == before
+
+
+@pytest.mark.parametrize("name", sorted(OWN_TOKEN))
+@pytest.mark.parametrize("who", ["carol", "root"])
+def test_another_persons_token_looks_like_one_that_does_not_exist(client, request, alice, name, who):
+    """S02."""
+    token, _ = tokens.make(user=alice, name="script")
+    client.force_login(request.getfixturevalue(who))
+    for method in METHODS:
+        theirs, none = (client.generic(method, reverse(name, args=[which])) for which in (token.pk, 999_999))
+
+        assert _seen(theirs) == _seen(none), method
+    token.refresh_from_db()
+    assert token.revoked_at is None
 
 
 @pytest.mark.parametrize("name", sorted(OWN_MESSAGE))

@@ -1,5 +1,6 @@
 """Every form changes what its fields say, and nothing else: what is sent besides is as if it had not been sent."""
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from models_admin.models import Job
 from tests.conftest import PASSWORD
 from tests.test_access_matrix import ADMINISTRATORS, NUMBERED, POST_ONLY, POST_TOO, TURNS, address
 from webui.accounts import setup
-from webui.accounts.models import Group, User
+from webui.accounts.models import AccessToken, Group, User
 from webui.inference.models import Host, InstalledModel, Turn, WaitingLine
 
 KEY = str(uuid.uuid4())
@@ -46,6 +47,8 @@ FORMS = {
     "chat:stop": {},
     "chat:title": {"title": "Other plans"},
     "chat:version": {},
+    "gateway:token_revoke": {},
+    "gateway:tokens": {"name": "script", "days": "30", "models": "qwen3:8b", "manages": "on"},
     "models_admin:host": {
         "name": "gpu-one",
         "url": "http://127.0.0.1:9",
@@ -109,6 +112,7 @@ STORE_NOTHING = {
     "chat:version",
 }
 OURS = [model for model in apps.get_models() if model.__module__.split(".")[0] in {"chat", "models_admin", "webui"}]
+TOKEN = re.compile(r"th_[\w-]{4}")  # the start of one
 RUNNING, ENDED = 4711, 4712  # jobs; the host and its model are 4711, too
 
 
@@ -127,10 +131,11 @@ def theirs(bob) -> Message:
 
 
 @pytest.fixture(autouse=True)
-def work(root, host):
-    """A group, a host with a model, one who waits for it, a job that runs there and one that failed."""
+def work(root, alice, host):
+    """A group, a token, a host with a model, one who waits for it, a job that runs there and one that failed."""
     Host.objects.filter(pk=host.pk).update(id=4711)
     Group.objects.create(pk=4711, name="Research")
+    AccessToken.objects.create(pk=4711, user=alice, name="notebook", prefix="th_1234", digest="0")
     InstalledModel.objects.create(pk=4711, host_id=4711, name="qwen3:8b", seen_at=timezone.now())
     line = WaitingLine.objects.create(host_id=4711, model="qwen3:8b")
     Turn.objects.create(
@@ -275,4 +280,6 @@ def _seen_field(field: models.Field, value: object, known: dict[object, str]) ->
     meant = field.related_model or field.model
     if field.remote_field or field.primary_key or isinstance(field, models.UUIDField):
         return known.get(("user", value) if meant is User else value, value and "new")
-    return bool(value) if isinstance(field, models.DateTimeField) or field.name == "password" else value
+    if isinstance(field, models.DateTimeField) or field.name in {"password", "digest"}:
+        return bool(value)
+    return TOKEN.sub("th_", value) if isinstance(value, str) else value

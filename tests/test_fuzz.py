@@ -47,6 +47,7 @@ FIELDS = {
     "accounts:settings": ["display_name", "language", "theme", "send_key"],
     "accounts:setup": ["name", "username", "password", "code"],
     "accounts:sign_in": ["username", "password", "next"],
+    "gateway:tokens": ["name", "days", "models", "manages"],
     "chat:again": ["model"],
     "chat:ask": ["text", "model", "think", "client_key"],
     "chat:draft": ["text"],

@@ -9,6 +9,7 @@ from webui import health
 urlpatterns = [
     path("", include("chat.urls")),  # talking with models
     path("", include("webui.accounts.urls")),  # signing in, settings, people
+    path("", include("webui.gateway.urls")),  # access tokens of scripts
     path("", include("models_admin.urls")),  # hosts and models
     path("language/", login_not_required(set_language), name="set_language"),  # of the door pages
     path("healthz", health.healthz, name="healthz"),  # the process answers

@@ -171,10 +171,13 @@ document.addEventListener("click", (e) => {
   if (e.target.closest(".dock__jump .btn")) e.target.closest("[data-follow]").dispatchEvent(new Event("follow"));
 });
 
-/* ---- Copy: a message as Markdown and as rich text, code as text ------------------------------------------ */
+/* ---- Copy: a message as Markdown and as rich text, code and fields as text ------------------------------------------ */
 const copied = async (btn) => {
   const code = btn.closest(".code")?.querySelector("pre");
   if (code) return navigator.clipboard.writeText(code.textContent);
+  const field = btn.parentElement.querySelector("input");
+  field?.select(); // on plain http there is no clipboard
+  if (field) return navigator.clipboard.writeText(field.value);
   const source = fetch(btn.dataset.copy).then((answer) => answer.text());
   const rich = btn.closest(".turn").querySelector(".prose").innerHTML;
   if (!window.ClipboardItem) return navigator.clipboard.writeText(await source);

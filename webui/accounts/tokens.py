@@ -75,6 +75,12 @@ def administers(token: AccessToken) -> bool:
     return token.scope == Scope.ADMIN and token.user.is_admin
 
 
+def recorded(token: AccessToken) -> dict[str, object]:
+    """What the audit log keeps of one that was made."""
+    ends = token.expires_at.date().isoformat() if token.expires_at else ""
+    return {"scope": token.scope, "allowed": token.allowed, "ends": ends}
+
+
 def _living() -> QuerySet[AccessToken]:
     endless = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     return AccessToken.objects.filter(endless, revoked_at=None, user__is_active=True)

@@ -91,7 +91,11 @@ def profile(request: Request) -> HttpResponseBase:
     if form.is_bound and form.is_valid():
         form.save()
         return redirect("accounts:settings")
-    return render(request, "accounts/settings.html", {"form": form, "password_form": PasswordForm(request.user)})
+    return render(
+        request,
+        "accounts/settings.html",
+        {"form": form, "password_form": PasswordForm(request.user), "place": "profile"},
+    )
 
 
 @sensitive_post_parameters()
@@ -100,7 +104,7 @@ def change_password(request: Request) -> HttpResponseBase:
     """Keeps this session and ends the others."""
     form = PasswordForm(request.user, request.POST)
     if not form.is_valid():
-        context = {"form": ProfileForm(instance=request.user), "password_form": form}
+        context = {"form": ProfileForm(instance=request.user), "password_form": form, "place": "profile"}
         return render(request, "accounts/settings.html", context)
     with audit.recorded(request, "own_password_changed"):
         services.change_password(
