@@ -6,7 +6,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import global_settings
 from django.core.management.commands import flush
-from django.db import connections
+from django.db import connection, connections
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import override_settings
 from django.utils import timezone
@@ -45,6 +45,13 @@ def quick_passwords():
     """A password that is slow to try is slow to make; the tests with a real server process keep the real way."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup):
+    """pytest-django's own. On a busy machine it takes long to drop the database in the end."""
+    yield
+    connection.settings_dict["OPTIONS"]["options"] = ""
 
 
 @pytest.fixture(autouse=True, scope="session")
