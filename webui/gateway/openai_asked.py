@@ -1,5 +1,6 @@
 """What a script asks in OpenAI's words, in Ollama's. Refused is what a host refuses there, in its words."""
 
+import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -157,10 +158,12 @@ def _image(url: str) -> str:
     """Only what is in the request: a host fetches nothing."""
     if url.startswith(("http://", "https://")):
         raise Refused(400, "image URLs are not currently supported, please use base64 encoded data instead")
-    for beginning in IMAGES:
-        if url.startswith(beginning):
-            return url.removeprefix(beginning)
-    raise Refused(400, "invalid image input")
+    image = next((url.removeprefix(beginning) for beginning in IMAGES if url.startswith(beginning)), "?")
+    try:
+        base64.b64decode(image, validate=True)
+    except ValueError as error:
+        raise Refused(400, "invalid image input") from error
+    return image
 
 
 def _calls(calls: object) -> list[Object]:

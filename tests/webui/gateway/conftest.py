@@ -74,9 +74,9 @@ async def serving():
         server.close()
         for connection in list(state.connections):
             connection.shutdown()
-        for task in state.tasks:
-            task.cancel()
-        await asyncio.gather(*state.tasks, return_exceptions=True)
+        while state.tasks:  # they end by themselves, as clients have gone
+            async with asyncio.timeout(5):
+                await asyncio.wait(state.tasks)
 
 
 def with_all_models(url: str) -> Host:
