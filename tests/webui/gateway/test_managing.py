@@ -96,8 +96,12 @@ def told(answer) -> tuple:
 
 
 def story_in(answer) -> list:
-    """What is said but for places on the host; of the lines about one thing, which may be more or fewer, the last."""
-    lines = [json.loads(line) for line in answer.body.replace(b"/models/", b"").split(b"\n") if line]
+    """What is said, but for places on the host."""
+    return last_of_each([json.loads(line) for line in answer.body.replace(b"/models/", b"").split(b"\n") if line])
+
+
+def last_of_each(lines: list) -> list:
+    """Of the lines about one thing, which may be more or fewer, the last."""
     return list({(line.get("status"), line.get("digest")): line for line in lines}.values())
 
 
