@@ -17,7 +17,7 @@ from chat.models import Conversation
 from chat.viewer import TooSlow, Viewer
 from webui.accounts import session_watch
 from webui.accounts.models import User
-from webui.db import read_db
+from webui.db import DatabaseAway, read_db
 from webui.text import compact
 
 SOCKETS_PER_PERSON = 20
@@ -73,7 +73,10 @@ class PageConsumer(AsyncWebsocketConsumer):
         elif "resync" in message:
             self._start_over(message["resync"])
         elif "watch" in message:
-            await self._watch(message)
+            try:
+                await self._watch(message)
+            except DatabaseAway:
+                await self.close(code=live.CLOSE_RESTART)
 
     async def _watch(self, message: dict[str, Any]) -> None:
         self._leave_all()
@@ -85,6 +88,7 @@ class PageConsumer(AsyncWebsocketConsumer):
             await self.close(code=live.CLOSE_GONE)
             return
         # First listen, then read: what happens in between is told twice rather than never.
+        self._join(hub.EVERYBODY)
         self._join(hub.person_topic(self.user.pk))
         if wanted:
             self._join(hub.conversation_topic(wanted))
@@ -157,9 +161,9 @@ def _may_look(user: User, conversation: UUID) -> bool:
 
 
 def _missed(user: User, conversation: UUID | None, page: dict[str, Any], language: str) -> list[str] | None:
-    """Messages for a page that shows the versions ``seen`` and ``list``; None when it may not look."""
+    """Messages for a page that shows ``seen``, ``list`` and ``saving``; None when it may not look."""
     with translation.override(language):
-        told = live.list_messages(user, page.get("list"))
+        told = live.saving_messages(page.get("saving")) + live.list_messages(user, page.get("list"))
         if conversation:
             found = Conversation.objects.visible_to(user).filter(pk=conversation).first()
             if found is None:

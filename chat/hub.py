@@ -7,7 +7,9 @@ from uuid import UUID
 from chat.runs.growing import GrowingAnswer
 from chat.viewer import Viewer
 
-Topic = tuple[str, object]  # ("conversation", its id) or ("person", their id)
+Topic = tuple[str, object]  # ("conversation", its id), ("person", their id) or EVERYBODY
+
+EVERYBODY: Topic = ("everybody", None)  # who has a page of this process open
 
 _loop: asyncio.AbstractEventLoop | None = None
 _viewers: dict[Topic, set[Viewer]] = defaultdict(set)

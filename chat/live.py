@@ -13,8 +13,8 @@ page plus what it was told equals a fresh page. To a page (JSON):
 ``{"r": run, "t": track, "snap": {"f": frozen, "o": open}, "n": to}``   a live answer as a whole
 ``{"go": url}``                       leave this page
 
-From a page: ``{"watch": conversation or null, "lang", "seen": version, "list": stamp}``, ``{"ack": characters}``,
-``{"resync": run}``. Nothing is written over the socket.
+From a page: ``{"watch": conversation or null, "lang", "seen": version, "list": stamp, "saving": whether it says that
+saving is delayed}``, ``{"ack": characters}``, ``{"resync": run}``. Nothing is written over the socket.
 """
 
 from concurrent.futures import Future
@@ -31,6 +31,8 @@ from chat.runs.growing import Phase
 from chat.teller import tell_now, tell_soon
 from chat.thread import Turn, new_turns, thread_of, turn_of
 from webui.accounts.models import User
+
+_saving_is_delayed = False  # whether what is written waits for the database; of this process
 
 CLOSE_SIGNED_OUT = 4401
 CLOSE_FORBIDDEN = 4403
@@ -71,6 +73,26 @@ def gone(conversation: UUID) -> None:
 def list_changed(person: int) -> None:
     """The person's list of conversations reads differently."""
     tell_soon(hub.person_topic(person), partial(_list_message_of, person))
+
+
+def saving_changed(is_delayed: bool) -> None:  # noqa: FBT001  a callback
+    """The database is away, or back. At once: what is told soon waits for it."""
+    global _saving_is_delayed  # noqa: PLW0603  of this process
+    _saving_is_delayed = is_delayed
+    tell_now(hub.EVERYBODY, partial(_saving_message))
+
+
+def saving_is_delayed() -> bool:
+    return _saving_is_delayed
+
+
+def saving_messages(seen: object) -> list[dict[str, object]]:
+    """For a page that says so if ``seen``: nothing, or how it is."""
+    return [] if bool(seen) == _saving_is_delayed else [_saving_message()]
+
+
+def _saving_message() -> dict[str, object]:
+    return {"part": render_to_string("chat/_saving.html", {"saving_is_delayed": _saving_is_delayed, "oob": True})}
 
 
 def _added_message(question: Message, run: Run) -> dict[str, object]:

@@ -248,6 +248,7 @@ def _composer_context(request: Request, shown: Conversation | None, *, wanted: s
         "think": shown.options.get("think") if shown else None,
         "draft": kept or "",
         "client_key": uuid4(),
+        "saving_is_delayed": live.saving_is_delayed(),
     }
 
 

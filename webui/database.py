@@ -9,8 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 # No page or socket may hold a thread longer than this; migrations lift the limit for themselves.
 STATEMENT_TIMEOUT_MS = 5_000
-# Connections of one process: enough for its database threads, few enough for a server that allows 100.
-POOL = {"min_size": 1, "max_size": 16, "timeout": 10}
+# Connections of one process: enough for its database threads, few enough for a server that allows 100. While the
+# server is away a page waits no longer than it takes to say so, and once it is back it is found at once.
+POOL = {"min_size": 1, "max_size": 16, "timeout": 3, "reconnect_timeout": 1}
 
 
 def settings(url: str, data_dir: Path) -> dict[str, Any]:

@@ -5,15 +5,19 @@ threads of its own and gives its connection back after each call.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection
 
-# What a query raises when PostgreSQL went away, restarts or refuses more connections.
-DatabaseAway = (OperationalError, InterfaceError)
+log = logging.getLogger(__name__)
+
+# What a query raises when PostgreSQL went away, restarts, refuses more connections, is too busy or cannot write.
+DatabaseAway = (OperationalError, InterfaceError, InternalError)
+AGAIN_S = 0.5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +45,16 @@ async def read_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await run_db(work, *args, **kwargs)
     except DatabaseAway:
         return await run_db(work, *args, **kwargs)
+
+
+async def wait_db(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Like ``run_db`` for work that may be done again, however long the database is away."""
+    while True:
+        try:
+            return await run_db(work, *args, **kwargs)
+        except DatabaseAway as error:
+            log.warning("waiting for the database: %s", type(error.__cause__ or error).__name__)
+            await asyncio.sleep(AGAIN_S)
 
 
 def take_turns(lock: int) -> None:

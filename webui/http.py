@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.http.request import split_domain_port, validate_host
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
+
+from webui.db import DatabaseAway
 
 if TYPE_CHECKING:
     from webui.accounts.models import User
@@ -27,6 +31,7 @@ Respond = Callable[[HttpRequest], HttpResponse]
 RespondLater = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 PAGES_AT_ONCE = 6
+TRY_AGAIN_S = 5
 NEVER_WAITING = {"/healthz"}
 
 
@@ -100,9 +105,19 @@ def refuse_in_words(get_response: Respond) -> Respond:
 
 def something_broke(request: HttpRequest) -> HttpResponse:
     """The page for an error of ours, with a number by which its record is found in the log."""
+    if isinstance(sys.exc_info()[1], DatabaseAway):
+        return _database_is_away(request)
     number = secrets.token_hex(4)
     log.error("error %s at %s", number, request.path)
     return HttpResponseServerError(render_to_string("500.html", {"number": number}))
+
+
+def _database_is_away(request: HttpRequest) -> HttpResponse:
+    """It says so in the browser's language: who asks, only the database knows."""
+    with translation.override(translation.get_language_from_request(request)):
+        response = HttpResponse(render_to_string("503.html"), status=HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Retry-After"] = str(TRY_AGAIN_S)
+    return response
 
 
 def content_security_policy(public_url: str) -> str:

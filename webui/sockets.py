@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from webui.accounts.sessions import user_of_session
-from webui.db import read_db
+from webui.db import DatabaseAway, read_db
 from webui.http import header_of, is_for_us
 
 Scope = dict[str, Any]
@@ -33,7 +33,10 @@ def signed_in(application: Application) -> Application:
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         key = _session_key(scope)
-        user = await read_db(user_of_session, key) if key else None
+        try:
+            user = await read_db(user_of_session, key) if key else None
+        except DatabaseAway:
+            user = None  # the page comes back by itself
         if user:
             await application({**scope, "user": user, "session_key": key}, receive, send)
         else:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
-from chat import hub
+from chat import hub, live
 from chat.models import Run
 from chat.runs import state
 from chat.runs.execution import Execution
@@ -49,7 +49,7 @@ class Driver:
         self._go_on = go_on
         self.owner = uuid4()
         self.loop = asyncio.get_running_loop()
-        self.recorder = Recorder(self.owner, on_renewed=self._renewed)
+        self.recorder = Recorder(self.owner, on_renewed=self._renewed, on_delay=live.saving_changed)
         self._executions: dict[UUID, Execution] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
@@ -100,7 +100,8 @@ class Driver:
     async def _sweep(self) -> None:
         while True:
             try:
-                await run_db(self._sweep_once)
+                if self.recorder.leases_are_true:
+                    await run_db(self._sweep_once)
             except DatabaseAway:
                 log.warning("cannot sweep: the database does not answer")
             await asyncio.sleep(SWEEP_S)

@@ -13,18 +13,16 @@ from chat import live
 from chat.models import Message, Run, RunPiece, State
 from chat.runs import state
 from chat.runs.growing import GrowingAnswer, Phase
-from chat.runs.record import Piece, Recorder
+from chat.runs.record import CannotSave, Piece, Recorder
 from chat.runs.state import Ending
 from chat.tree import path_of
 from webui import faults
-from webui.db import DatabaseAway, read_db, run_db
+from webui.db import DatabaseAway, wait_db
 from webui.inference import door
 from webui.inference.door import CannotContinue, Order, Reading, Started, Waiting
 from webui.ollama import ChatChunk, OllamaError, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
-
-STORE_AGAIN_S = 1.0
 
 
 class Execution:
@@ -93,10 +91,7 @@ class Execution:
 
     async def _stream(self) -> Ending:
         try:
-            order = await read_db(order_of, self._run)
-            async with aclosing(door.stream(order)) as events:
-                async for event in events:
-                    self._take(event)
+            await self._ask()
         except asyncio.CancelledError:
             if self._interruption is None:
                 raise
@@ -104,6 +99,9 @@ class Execution:
             return self._ending(self._interruption)
         except CannotContinue:
             return self._ending(State.INTERRUPTED)
+        except CannotSave:
+            log.warning("run %s failed: there is no room for more unsaved text", self._run.pk)
+            return self._ending(State.FAILED, "unsaved")
         except UnexpectedAnswer as error:
             # Not in Ollama's words: they say nothing to people, and something to whoever looks after the host.
             log.warning("run %s failed: %s: %s", self._run.pk, error.kind, error)
@@ -112,6 +110,19 @@ class Execution:
             log.info("run %s failed: %s", self._run.pk, error.kind)
             return self._ending(State.FAILED, error.kind, str(error))
         return self._ending(State.DONE)
+
+    async def _ask(self) -> None:
+        """Ask, and take what is answered. The door needs the database until the host answers: then it asks again."""
+        while True:
+            order = await wait_db(order_of, self._run)
+            try:
+                async with aclosing(door.stream(order)) as events:
+                    async for event in events:
+                        self._take(event)
+            except DatabaseAway:
+                log.warning("run %s: asks again, the database did not answer", self._run.pk)
+            else:
+                return
 
     def _take(self, event: door.Event) -> None:
         match event:
@@ -161,25 +172,15 @@ class Execution:
     async def _store_phases(self) -> None:
         """Beside the stream, so that no piece waits for the database."""
         while store := await self._phases.get():
-            try:
-                await run_db(store)
-            except DatabaseAway:
-                log.warning("run %s: a phase could not be stored", self._run.pk)
+            await wait_db(store)
 
     def _show(self) -> Future[None] | None:
         return live.answer_progressed(self._run.conversation_id, self._run.answer_id)
 
     async def _store(self, ending: Ending) -> None:
         """Store the ending, however long the database is away; nobody else may claim the run meanwhile."""
-        while True:
-            try:
-                if await run_db(state.finish, self._run, self._owner, ending):
-                    await self._tell_of_end()
-            except DatabaseAway:
-                log.warning("run %s: cannot store its ending yet", self._run.pk)
-                await asyncio.sleep(STORE_AGAIN_S)
-            else:
-                return
+        if await wait_db(state.finish, self._run, self._owner, ending):
+            await self._tell_of_end()
 
     async def _tell_of_end(self) -> None:
         told = self._show()
@@ -187,7 +188,7 @@ class Execution:
         if told:  # a page that opens now still finds the text in the hub, or else hears of the end
             await asyncio.wrap_future(told)
         if self._interruption == State.INTERRUPTED:
-            await run_db(self._go_on, self._run)
+            await wait_db(self._go_on, self._run)
 
     def _ending(self, ends_as: State, error: str = "", detail: str = "") -> Ending:
         return Ending(

@@ -1,4 +1,4 @@
-"""Keeps the text of live answers safe while they grow: one append for all runs every 200 ms, one renewal of
+"""Keeps the text of live answers safe while they grow: one append for all runs every 150 ms, one renewal of
 all leases every 3 s, over a database connection of its own.
 """
 
@@ -17,9 +17,11 @@ from chat.runs.state import LEASE
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_S = 0.2  # with the time a word needs to get here and be stored, it is at risk for less than 250 ms
+CHECKPOINT_S = 0.15  # with the time a word needs to get here and be stored, it is at risk for less than 250 ms
 RENEW_S = 3.0
+GAP_S = 2 * RENEW_S  # between two renewals: then the database was away, for everybody
 RETRY_S = 0.5
+UNSAVED_LIMIT = 4 * 1024 * 1024  # characters of all answers together that may wait for a database that is away
 
 APPEND = """
     insert into chat_runpiece (run_id, kind, "offset", text)
@@ -42,28 +44,56 @@ class Piece(NamedTuple):
     text: str
 
 
+class CannotSave(Exception):
+    """The database has been away for so long that no more text is kept for it."""
+
+
 class Recorder:
     """Appends pieces for one process.
 
-    ``on_renewed`` hears which runs are still ours, and of each whether somebody asked to stop it.
+    ``on_renewed`` hears which runs are still ours, and of each whether somebody asked to stop it; ``on_delay``
+    hears when the database is away, and when it is back.
     """
 
-    def __init__(self, owner: UUID, *, on_renewed: Callable[[dict[UUID, bool]], None]) -> None:
+    def __init__(
+        self,
+        owner: UUID,
+        *,
+        on_renewed: Callable[[dict[UUID, bool]], None],
+        on_delay: Callable[[bool], None],
+    ) -> None:
         self._owner = owner
         self._on_renewed = on_renewed
+        self._on_delay = on_delay
+        self._failures = 0
+        self._is_delayed = False
         self._unsaved: list[Piece] = []
+        self._unsaved_length = 0
         self._saving = asyncio.Lock()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._renew_at = 0.0
+        self._renewed_at = time.monotonic()
+        self._back_at: float | None = None
         self._closed = asyncio.Event()
 
+    @property
+    def leases_are_true(self) -> bool:
+        """Whether an expired lease says that its process died: not while nobody can renew, nor shortly after."""
+        now = time.monotonic()
+        is_back = self._back_at is None or now - self._back_at >= LEASE.total_seconds()
+        return is_back and now - self._renewed_at <= GAP_S
+
     def add(self, piece: Piece) -> None:
+        """Raises CannotSave."""
+        if self._is_delayed and self._unsaved_length + len(piece.text) > UNSAVED_LIMIT:
+            raise CannotSave
         self._unsaved.append(piece)
+        self._unsaved_length += len(piece.text)
 
     async def forget(self, run: UUID) -> None:
         """Drop what is unsaved of a run whose whole text is about to be stored."""
         async with self._saving:  # an append under way must not come after the whole text
-            self._unsaved = [piece for piece in self._unsaved if piece.run != run]
+            self._keep([piece for piece in self._unsaved if piece.run != run])
 
     async def record(self) -> None:
         """Run until closed. A database that is away is tried again; the pieces wait."""
@@ -80,6 +110,10 @@ class Recorder:
         """Record what there is, then no more: a connection that is being made must not be left half-way."""
         self._closed.set()
 
+    def _keep(self, unsaved: list[Piece]) -> None:
+        self._unsaved = unsaved
+        self._unsaved_length = sum(len(piece.text) for piece in unsaved)
+
     async def _checkpoint(self) -> None:
         try:
             async with self._saving:
@@ -89,13 +123,25 @@ class Recorder:
                 self._renew_at = time.monotonic() + RENEW_S
         except psycopg.Error as error:
             log.warning("recording is delayed: %s", type(error).__name__)
+            self._failures += 1
             await self._disconnect()
-            await asyncio.sleep(RETRY_S)
+            if self._failures > 1:  # one that merely broke is made anew, and nobody need hear of it
+                self._say(is_delayed=True)
+                await asyncio.sleep(RETRY_S)
+        else:
+            self._failures = 0
+            self._say(is_delayed=False)
+
+    def _say(self, *, is_delayed: bool) -> None:
+        if is_delayed != self._is_delayed:
+            self._is_delayed = is_delayed
+            self._on_delay(is_delayed)
 
     async def _append(self) -> None:
-        taken, self._unsaved = self._unsaved, []
+        taken = self._unsaved
         if not taken:
             return
+        self._keep([])
         merged = _merged(taken)
         try:
             connection = await self._connect()
@@ -110,7 +156,7 @@ class Recorder:
             # A run's conversation was deleted for good meanwhile; the others must not suffer.
             await self._append_singly(merged)
         except psycopg.Error:
-            self._unsaved = taken + self._unsaved
+            self._keep(taken + self._unsaved)
             raise
 
     async def _append_singly(self, pieces: list[Piece]) -> None:
@@ -122,6 +168,10 @@ class Recorder:
     async def _renew(self) -> None:
         connection = await self._connect()
         cursor = await connection.execute(RENEW, (LEASE, self._owner))
+        now = time.monotonic()
+        if now - self._renewed_at > GAP_S:
+            self._back_at = now
+        self._renewed_at = now
         self._on_renewed(dict(await cursor.fetchall()))
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:

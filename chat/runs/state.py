@@ -1,16 +1,18 @@
 """The states of a run, and the only statements that change them.
 
 Every change is one conditional UPDATE: whoever it answers with a row has made the change, everybody else
-lost the race and does nothing. A run's answer changes in the same transaction.
+lost the race and does nothing. A run's answer changes in the same transaction. Leases are counted by the
+database's clock, which all processes share.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection, models, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.models import LIVE_STATES, Conversation, Message, Run, RunPiece, State
@@ -53,7 +55,6 @@ class Ending:
 @transaction.atomic
 def claim(owner: UUID, limit: int) -> list[Run]:
     """Take queued runs nobody drives, oldest first."""
-    now = timezone.now()
     waiting = (
         Run.objects.select_for_update(skip_locked=True)
         .filter(state=State.QUEUED, owner=None)
@@ -61,7 +62,7 @@ def claim(owner: UUID, limit: int) -> list[Run]:
         .values_list("pk", flat=True)[:limit]
     )
     ids = list(waiting)
-    Run.objects.filter(pk__in=ids).update(owner=owner, lease_expires=now + LEASE)
+    Run.objects.filter(pk__in=ids).update(owner=owner, lease_expires=Now() + LEASE)
     return list(Run.objects.filter(pk__in=ids).select_related("answer", "conversation").order_by("requested_at"))
 
 
@@ -91,20 +92,20 @@ def finish(run: Run, owner: UUID, ending: Ending) -> bool:
     return _end(_live(run.pk, owner, LIVE_STATES), ending)
 
 
-def expired(now: datetime) -> models.QuerySet[Run]:
+def expired() -> models.QuerySet[Run]:
     """Live runs whose process no longer renews their lease."""
-    return Run.objects.live().filter(lease_expires__lt=now).select_related("answer", "conversation")
+    return Run.objects.live().filter(lease_expires__lt=Now()).select_related("answer", "conversation")
 
 
-def interrupt(run: Run, now: datetime) -> bool:
+def interrupt(run: Run) -> bool:
     """End an expired run with what was recorded of its answer."""
-    return _end(Run.objects.live().filter(pk=run.pk, lease_expires__lt=now), _as_it_was(run, State.INTERRUPTED))
+    return _end(Run.objects.live().filter(pk=run.pk, lease_expires__lt=Now()), _as_it_was(run, State.INTERRUPTED))
 
 
 @transaction.atomic
-def release(run: Run, now: datetime) -> bool:
+def release(run: Run) -> bool:
     """An expired run that was still in line goes back to the line: nothing is lost."""
-    expired_in_line = Run.objects.filter(pk=run.pk, state=State.QUEUED, lease_expires__lt=now)
+    expired_in_line = Run.objects.filter(pk=run.pk, state=State.QUEUED, lease_expires__lt=Now())
     return bool(expired_in_line.update(owner=None, lease_expires=None))
 
 

@@ -17,17 +17,16 @@ GO_ON_AT_MOST = 3  # a model that kills its process must not do so for ever
 
 def sweep() -> None:
     """One round: expired leases, then conversations deleted long ago."""
-    now = timezone.now()
-    for run in state.expired(now):
-        if state.release(run, now):
+    for run in state.expired():
+        if state.release(run):
             driver.wake()
-        elif state.interrupt(run, now):
+        elif state.interrupt(run):
             log.warning("run %s was interrupted", run.pk)
             # The whole thread: a page may have seen words that were not recorded any more.
             live.thread_changed(run.conversation_id)
             live.list_changed(run.conversation.owner_id)
             go_on(run)
-    Conversation.objects.filter(deleted_at__lt=now - RESTORABLE).delete()
+    Conversation.objects.filter(deleted_at__lt=timezone.now() - RESTORABLE).delete()
 
 
 def go_on(run: Run) -> None:

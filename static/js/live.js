@@ -24,7 +24,7 @@ function connect() {
     heard = 0;
     $("#banner").hidden = true;
     const lang = document.documentElement.lang.startsWith("zh") ? "zh-hans" : "en";
-    tell({ watch: conversation ?? null, lang, seen: $("#thread")?.dataset.stamp, list: $("#side-list")?.dataset.stamp });
+    tell({ watch: conversation ?? null, lang, seen: $("#thread")?.dataset.stamp, list: $("#side-list")?.dataset.stamp, saving: !!$("#saving")?.textContent });
   };
   socket.onmessage = ({ data }) => {
     hear(JSON.parse(data));

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import consistency
-from tests.faults.portal import Portal, free_port
+from tests.faults.portal import Portal, Postgres, free_port
 from tests.faults.visitor import Visitor
 from webui.embedded.runner import Server
 from webui.practice import PracticeHost
@@ -77,15 +77,16 @@ def shared(practice_port):
         database = Server(place / "postgres")
         database.start()
         portal = Portal(place, f"http://127.0.0.1:{practice_port}", running=False)
-        yield Shared(portal)
+        yield Shared(portal, Postgres(database))
         if portal.is_running:
             portal.terminate()
         database.release()
 
 
 class Shared:
-    def __init__(self, portal: Portal) -> None:
+    def __init__(self, portal: Portal, postgres: Postgres) -> None:
         self.portal = portal
+        self.postgres = postgres
         self.alices_cookies = None
         self.bystander: list[tuple] = []
 
@@ -144,6 +145,13 @@ async def alice(portal, visit, shared):
 def database(portal):
     with portal.database() as connection:
         yield connection
+
+
+@pytest.fixture
+def postgres(shared):
+    """To be stopped and started; it runs again after the test."""
+    yield shared.postgres
+    shared.postgres.start()
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import psycopg
 
+from webui.embedded.runner import Server
+
 ROOT = Path(__file__).parents[2]
 START_S = 40
 PATIENCE_S = 20
@@ -127,6 +129,24 @@ class Portal:
 
     def database(self) -> psycopg.Connection:
         return psycopg.connect(host=str(self.data / "postgres"), user="postgres", dbname="postgres", autocommit=True)
+
+
+class Postgres:
+    """The server of the portal's database, which may go away."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._runs = True
+
+    def stop(self) -> None:
+        """In order, but without waiting for anybody."""
+        self._server._stop_server()
+        self._runs = False
+
+    def start(self) -> None:
+        if not self._runs:
+            self._server._start_server()
+            self._runs = True
 
 
 def answer_in(database: psycopg.Connection, conversation: str) -> tuple[str, str, str]:

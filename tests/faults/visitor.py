@@ -166,7 +166,7 @@ class OpenPage:
             await asyncio.sleep(CONNECT_AGAIN_S)
 
     async def _follow(self, socket) -> None:
-        seen = {"seen": self._stamp("thread"), "list": self._stamp("side-list")}
+        seen = {"seen": self._stamp("thread"), "list": self._stamp("side-list"), "saving": bool(self.text("saving"))}
         await socket.send(json.dumps({"watch": self.conversation, "lang": "en", **seen}))
         heard = 0
         async for message in socket:

@@ -1,5 +1,7 @@
 """Identifiers sort by time, and cannot be guessed."""
 
+import time
+
 from webui.ids import uuid7
 
 
@@ -10,6 +12,15 @@ def test_what_is_made_later_sorts_later():
         id_.time_low << 16 | id_.time_mid for id_ in made
     )
     assert {(id_.version, id_.variant) for id_ in made} == {(7, "specified in RFC 4122")}
+
+
+def test_what_is_made_after_the_clock_was_set_back_sorts_later_too(monkeypatch):
+    before = [uuid7() for _ in range(3)]
+    set_back = time.time_ns() - 3600 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: set_back)
+    after = [uuid7() for _ in range(3)]
+
+    assert sorted(before + after) == before + after
 
 
 def test_most_of_an_id_is_chance():

@@ -11,6 +11,7 @@ PIECE = re.compile(r"\s*[A-Za-z0-9']+|\s*[^\sA-Za-z0-9]|\s+")
 WHOLE_NUMBER = re.compile(r"\d+")
 COUNT_LIMIT = 100_000
 FAST_COUNT = 2000
+FLOOD_LIMIT, FLOOD_PIECE = 2_000_000, 50_000
 PROBE = re.compile(r"^Count from 1 to 9\b")
 
 ENGLISH = """You asked: “{question}”.
@@ -123,12 +124,21 @@ def script_for(model: str, messages: Sequence[Mapping[str, object]], *, think: o
         # Only what is new: the script goes on where the text given stops.
         text = text.removeprefix(said) if text.startswith(said) else f" (went on) {text}"
     thinking = THOUGHT.format(question=question) if "thinker" in model and think is not False and not said else ""
-    return Script(pieces(text), pieces(thinking))
+    return Script(_in_floods(text) if model.startswith("fault-flood") else pieces(text), pieces(thinking))
 
 
 def pieces(text: str) -> list[str]:
     """Words and signs, about as a tokenizer cuts."""
     return PIECE.findall(text)
+
+
+def _in_floods(text: str) -> list[str]:
+    """A lot at a time."""
+    return [text[at : at + FLOOD_PIECE] for at in range(0, len(text), FLOOD_PIECE)]
+
+
+def _count_to(last: int) -> str:
+    return " ".join(str(value) for value in range(1, last + 1))
 
 
 def _probe(said: str) -> str:
@@ -138,9 +148,11 @@ def _probe(said: str) -> str:
 
 def _text(model: str, question: str) -> str:
     if model.startswith("fault-fast"):
-        return " ".join(str(value) for value in range(1, FAST_COUNT + 1))
+        return _count_to(FAST_COUNT)
     if "counting" in model or "no-prefill" in model or "slow-load" in model:
-        return " ".join(str(value) for value in range(1, _number_in(question) + 1))
+        return _count_to(_number_in(question))
+    if model.startswith("fault-flood"):
+        return _count_to(_number_in(question, at_most=FLOOD_LIMIT))
     if "markdown" in model:
         return MARKDOWN
     if "xss" in model:
@@ -148,9 +160,9 @@ def _text(model: str, question: str) -> str:
     return (CHINESE if HAN.search(question) else ENGLISH).format(question=question[:200])
 
 
-def _number_in(question: str) -> int:
+def _number_in(question: str, *, at_most: int = COUNT_LIMIT) -> int:
     number = WHOLE_NUMBER.search(question)
-    return min(int(number[0]), COUNT_LIMIT) if number else 20
+    return min(int(number[0]), at_most) if number else 20
 
 
 def _question(messages: Sequence[Mapping[str, object]]) -> str:
