@@ -5,6 +5,7 @@ from models_admin.hosts import views as hosts
 from models_admin.jobs import views as jobs
 from models_admin.modelfile import views as modelfile
 from models_admin.playground import views as playground
+from models_admin.usage import views as usage
 
 app_name = "models_admin"
 
@@ -43,6 +44,10 @@ urlpatterns = [
     path("queue/", queue_views.queue, name="queue"),
     path("queue/<uuid:pk>/remove/", queue_views.remove, name="turn_remove"),
     path("queue/<uuid:pk>/front/", queue_views.to_front, name="turn_front"),
+    path("usage/", usage.usage, name="usage"),
+    path("usage/usage.csv", usage.export, name="usage_csv"),
+    path("settings/usage/", usage.own, name="own_usage"),
+    path("settings/usage/usage.csv", usage.own_export, name="own_usage_csv"),
     path("audit/", audit_views.audit, name="audit"),
     path("audit/audit.csv", audit_views.export, name="audit_csv"),
     path("jobs/", jobs.history, name="jobs"),

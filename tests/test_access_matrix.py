@@ -41,6 +41,8 @@ SIGNED_IN = {
     "accounts:settings",
     "accounts:password",
     "gateway:tokens",
+    "models_admin:own_usage",
+    "models_admin:own_usage_csv",
 }
 ADMINISTRATORS = {
     "accounts:people",
@@ -58,6 +60,7 @@ ADMINISTRATORS = {
     *("models_admin:hosts", "models_admin:host_add", "models_admin:host_try", "models_admin:hosts_look"),
     *("models_admin:playground", "models_admin:playground_complete", "models_admin:playground_embed"),
     *("models_admin:queue", "models_admin:audit", "models_admin:audit_csv"),
+    *("models_admin:usage", "models_admin:usage_csv"),
     "models_admin:pull",
     "models_admin:jobs",
     "models_admin:job_cancel",

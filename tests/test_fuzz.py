@@ -79,6 +79,10 @@ FIELDS = {
     "models_admin:playground_embed": ["model", "texts", "dimensions", "singly"],
     "models_admin:pull": ["model", "host", "insecure"],
     "models_admin:setup_host": ["url"],
+    **{
+        f"models_admin:{name}": ["days", "of", "by", "person", "model", "host", "door"]
+        for name in ("usage", "usage_csv", "own_usage", "own_usage_csv")
+    },
     "set_language": ["language", "next"],
 }
 OTHER_FIELDS = ["csrfmiddlewaretoken", "id", "owner", "is_admin", "a\0b", ""]
