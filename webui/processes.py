@@ -1,4 +1,6 @@
-"""What runs beside the pages in every serving process: the drivers of runs and jobs, the watch over the hosts."""
+"""What runs beside the pages in every serving process: the drivers of runs and jobs, the watch over the hosts, the
+end of old usage.
+"""
 
 import asyncio
 
@@ -8,6 +10,7 @@ from models_admin.jobs.driver import JobDriver
 from webui.inference import door
 from webui.inference.clients import close_clients
 from webui.inference.hosts import run_practice_host_if_chosen, watch_hosts
+from webui.inference.retention import forget_old_usage
 
 _driver: Driver | None = None
 _jobs: JobDriver | None = None
@@ -23,7 +26,7 @@ async def start() -> None:
     _driver.open()
     _jobs = JobDriver()
     _jobs.open()
-    for watch in (watch_hosts, run_practice_host_if_chosen):
+    for watch in (watch_hosts, run_practice_host_if_chosen, forget_old_usage):
         _watches.append(asyncio.create_task(watch(_stopping)))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
@@ -53,6 +54,7 @@ def _page(request: Request, wish: Wish, *, owner: User | None) -> HttpResponse:
         "address": reverse(f"models_admin:{address}"),
         "csv": reverse(f"models_admin:{csv}"),
         "owner": owner,
+        "kept_days": settings.USAGE_DAYS,
     }
     try:
         everything = Ledger(ledger.days, person=owner.pk if owner else None)

@@ -71,7 +71,7 @@ class Days:
 
     @property
     def limits(self) -> tuple[datetime, datetime]:
-        return _midnight(self.first), _midnight(self.last + timedelta(days=1))
+        return midnight(self.first), midnight(self.last + timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,5 +201,5 @@ class Ledger:
         return Case(*cases, default=F("model")) if cases else F("model")
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, tzinfo=timezone.get_current_timezone())

@@ -1,0 +1,45 @@
+"""How long the ledger remembers: rows of days before ``USAGE_DAYS`` are deleted, a piece at a time."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from webui.db import DatabaseAway, run_db
+from webui.inference.ledger import midnight
+from webui.inference.models import Usage
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 3600.0
+BREATH_S = 0.5
+PIECE = 5_000  # rows
+
+
+async def forget_old_usage(stop: asyncio.Event) -> None:
+    """Look again and again. Between two pieces others get at the table; several processes share the work."""
+    while not stop.is_set():
+        pause_s = LOOK_S
+        try:
+            if await run_db(forget_piece):
+                pause_s = BREATH_S
+        except DatabaseAway:
+            log.warning("cannot delete old usage: the database does not answer")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await stop.wait()
+
+
+@transaction.atomic
+def forget_piece() -> int:
+    """Delete the oldest rows of those that are kept no longer; how many there were."""
+    if not settings.USAGE_DAYS:
+        return 0
+    kept_from = midnight(timezone.localdate() - timedelta(days=settings.USAGE_DAYS))
+    old = Usage.objects.filter(at__lt=kept_from).order_by("at").select_for_update(skip_locked=True)
+    deleted, _ = Usage.objects.filter(pk__in=old.values("pk")[:PIECE]).delete()
+    return deleted
