@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from tests.faults.conftest import public_directory
-from tests.faults.portal import MIB, Portal
+from tests.faults.portal import MIB, Portal, add_host
 from tests.webui.practice.wire import connection, read_answer, read_head, request_bytes
 from webui.accounts.tokens import BEGINNING
 
@@ -27,14 +27,19 @@ class Disk:
         self.read = 0
         self.hash = hashlib.sha256()
         self.open = asyncio.Event()
+        self._lines: set[asyncio.Task] = set()
 
     @asynccontextmanager
     async def serving(self):
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         async with server:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            for line in self._lines:
+                line.cancel()
+            await asyncio.gather(*self._lines, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._lines.add(asyncio.current_task())
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -43,7 +48,7 @@ class Disk:
                     writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
                 else:
                     writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             writer.close()
 
     async def _take(self, reader: asyncio.StreamReader) -> None:
@@ -64,6 +69,7 @@ def portal(request):
                 "select id, 'script', 'th_of-t', %s, 'admin', '[]', now() from accounts_user where is_admin",
                 [hashlib.sha256(SECRET.encode()).hexdigest()],
             )
+            add_host(database, "disk", "http://127.0.0.1:9")
         yield portal
         assert portal.terminate() == 0
 
@@ -83,9 +89,10 @@ def uploading(**headers: str) -> bytes:
 
 
 async def send(writer: asyncio.StreamWriter) -> None:
-    for _ in range(PIECES):
-        writer.write(PIECE)
-        await writer.drain()
+    with suppress(ConnectionError):
+        for _ in range(PIECES):
+            writer.write(PIECE)
+            await writer.drain()
 
 
 async def test_a_file_arrives_whole_and_is_not_held_in_memory(portal, disk):
