@@ -7,17 +7,22 @@ import re
 import uuid
 
 import pytest
+from asgiref.sync import sync_to_async
+from asgiref.testing import ApplicationCommunicator
 from django.apps import apps
 from django.contrib.sessions.models import Session
+from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from chat.models import Conversation
 from chat.routing import socket_urlpatterns as of_chat
 from models_admin.routing import socket_urlpatterns as of_admin
-from webui.accounts import setup, tokens
+from webui.accounts import services, setup, tokens
 from webui.accounts.models import AuditEntry, User
+from webui.asgi import api, application
 from webui.http import SECURITY_HEADERS
 
 # Pages about one model on one host.
@@ -133,6 +138,17 @@ POST_TOO = {
     "chat:edit",
 }
 SOCKETS = {"ws/", "ws/admin/", "ws/admin/upload/"}
+# The API, which is not in the URLconf: for every access token, and for those that manage models.
+EVERY_TOKEN = {
+    *(("GET", path) for path in ("/", "/api/version", "/api/tags", "/api/ps", "/v1/models", "/v1/models/{model}")),
+    *(("POST", f"/api/{name}") for name in ("show", "chat", "generate", "embed", "embeddings")),
+    *(("POST", f"/v1/{name}") for name in ("chat/completions", "completions", "embeddings")),
+}
+MANAGING_TOKENS = {
+    *(("POST", f"/api/{name}") for name in ("pull", "push", "create", "copy", "blobs/{digest}")),
+    ("DELETE", "/api/delete"),
+    ("HEAD", "/api/blobs/{digest}"),
+}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 FOREIGN_ORIGINS = [
     "https://evil.example",
@@ -353,6 +369,91 @@ def test_a_foreign_host_name_is_refused_everywhere(client, alice, conversation, 
     client.force_login(alice)
 
     assert call(client, name, address(name, conversation), headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_every_address_of_the_api_is_classified():
+    assert {at for at, route in api.items() if not route.admin} == EVERY_TOKEN
+    assert {at for at, route in api.items() if route.admin} == MANAGING_TOKENS
+
+
+def made(user: User, **more: object) -> str:
+    return tokens.make(user=user, name="script", **more)[1]
+
+
+def expired(root: User) -> str:
+    return made(root, scope="admin", expires_at=timezone.now())
+
+
+def revoked(root: User) -> str:
+    secret = made(root, scope="admin")
+    tokens.revoke(tokens.found(secret))
+    return secret
+
+
+def of_somebody_deactivated(root: User) -> str:
+    gone = User.objects.create_user("gone", "correct horse battery", is_admin=True)
+    secret = made(gone, scope="admin")
+    services.deactivate(user=gone, by=root)
+    return secret
+
+
+def of_a_member(root: User) -> str:
+    return made(User.objects.create_user("member", "correct horse battery"))
+
+
+def of_an_administrator_for_using(root: User) -> str:
+    return made(root)
+
+
+def for_managing(root: User) -> str:
+    return made(root, scope="admin")
+
+
+def nobody_s(root: User) -> str:
+    return "th_" + "a" * 43
+
+
+async def statuses(secret: str) -> dict[tuple[str, str], int]:
+    """What each address of the API answers a bearer."""
+    found = {}
+    for verb, path in api:
+        head = {
+            "type": "http",
+            "method": verb,
+            "path": f"/ollama{path}",
+            "query_string": b"",
+            "client": ["127.0.0.1", 1],
+        }
+        headers = [(b"host", b"testserver"), (b"authorization", f"Bearer {secret}".encode())]
+        asking = ApplicationCommunicator(application, {**head, "headers": headers})
+        await asking.send_input({"type": "http.request", "body": b"{}"})
+        found[verb, path] = (await asking.receive_output())["status"]
+        await asking.wait()
+    await sync_to_async(connections.close_all)()  # of the thread that the tests share
+    return found
+
+
+@pytest.mark.parametrize("bearer", [nobody_s, expired, revoked, of_somebody_deactivated])
+async def test_who_has_no_living_token_is_refused_everywhere_in_the_api(transactional_db, root, bearer):
+    """S01, S31, S36."""
+    found = await statuses(await sync_to_async(bearer)(root))
+
+    assert found == dict.fromkeys(api, 401)
+
+
+@pytest.mark.parametrize("bearer", [of_a_member, of_an_administrator_for_using])
+async def test_a_token_for_using_models_manages_none(transactional_db, root, bearer):
+    """S31, S36."""
+    found = await statuses(await sync_to_async(bearer)(root))
+
+    assert {at for at, status in found.items() if status == 403} == MANAGING_TOKENS
+    assert 401 not in found.values()
+
+
+async def test_a_token_for_managing_models_gets_everywhere(transactional_db, root):
+    found = await statuses(await sync_to_async(for_managing)(root))
+
+    assert not {401, 403} & set(found.values())
 
 
 def _conversation_of(person: User) -> Conversation:
