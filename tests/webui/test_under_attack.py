@@ -1,6 +1,7 @@
 """The real portal under attack: what a stranger or a member can do to it from outside."""
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 from tests.faults.portal import PASSWORD, Portal
 from tests.faults.visitor import Visitor
 from tests.webui.server.conftest import close_code, everything, frame, handshake
+from webui.accounts.tokens import BEGINNING
 from webui.http import SECURITY_HEADERS, content_security_policy
 from webui.server.limits import Limits
 
@@ -213,7 +215,45 @@ async def test_a_body_made_to_be_expensive_costs_little(portal, visit, kind, bod
     assert outcome.grown_bytes < 30 * MIB
 
 
-@pytest.mark.parametrize("path", ["/", "/sign-in/", "/nowhere/", "/static/favicon.svg"])
+API_BOMBS = {
+    "brackets": b"[" * 6_000_000,
+    "braces": b'{"a":' * 1_000_000,
+    "a million keys": b"{" + b",".join(b'"%d":0' % n for n in range(500_000)) + b"}",
+    "a key a million times": b"{" + b'"a":0,' * 900_000 + b'"a":0}',
+    "small objects": b'{"messages":[' + b"{}," * 1_900_000 + b"{}]}",
+    "a long number": b'{"model":' + b"9" * 6_000_000 + b"}",
+    "escapes": b'{"model":"' + rb"\ud83d" * 950_000 + b'"}',
+    "blanks": b" " * 6_000_000,
+    "bytes that are no text": b'{"model":"' + b"\xff" * 6_000_000 + b'"}',
+}
+
+
+@pytest.fixture(scope="module")
+def token(portal) -> str:
+    """Of a member, for the API."""
+    secret = f"{BEGINNING}of-a-member"
+    with portal.database() as database:
+        database.execute(
+            "insert into accounts_accesstoken (user_id, name, prefix, digest, scope, allowed, created_at) "
+            "select id, 'script', 'th_of-a', %s, 'use', '[]', now() from accounts_user where username = 'alice'",
+            [hashlib.sha256(secret.encode()).hexdigest()],
+        )
+    return secret
+
+
+@pytest.mark.parametrize("body", API_BOMBS.values(), ids=API_BOMBS.keys())
+def test_a_body_for_the_api_that_is_made_to_be_expensive_costs_little(portal, token, body):
+    """S48."""
+    head = f"POST /api/chat HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n{END}"
+    outcome = attacked(portal, partial(exchange, portal, head, body))
+
+    assert outcome.got.startswith("HTTP/1.1 400")
+    assert outcome.took_s < 1
+    assert outcome.longest_wait_s < LONGEST_WAIT_S
+    assert outcome.grown_bytes < 30 * MIB
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in/", "/nowhere/", "/static/favicon.svg", "/api/chat"])
 def test_a_gigabyte_is_refused_before_it_has_come(portal, path):
     """S48."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost:{portal.port}\r\nContent-Length: {2**30}\r\n\r\n"

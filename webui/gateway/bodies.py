@@ -24,6 +24,9 @@ FIELDS: Mapping[str, frozenset[str]] = {
 }
 # As Ollama reads names, so that it cannot mean another model by one than we do.
 NAME = re.compile(r"(?:(?:\w[\w.:-]{0,349}/)?\w[\w-]{0,79}/)?\w[\w.-]{0,79}(?::\w[\w.-]{0,79})?(?::local)?", re.ASCII)
+# What is larger must be well made: nobody else is answered while it is read.
+LARGE = 256 * 1024
+MOST_VALUES = 200_000
 CLOUD = re.compile(r".*[:-]cloud(?::local)?", re.IGNORECASE)
 
 
@@ -31,7 +34,7 @@ def parse(raw: bytes) -> Object:
     """The object in a body. Raises Refused in Ollama's words."""
     if not raw:
         raise Refused(400, "missing request body")
-    text = raw.decode("utf-8", "replace").lstrip(" \t\r\n")
+    text = _text_of(raw).lstrip(" \t\r\n")
     try:
         found, _ = json.JSONDecoder(parse_constant=_no_number).raw_decode(text)
     except json.JSONDecodeError as error:
@@ -75,6 +78,25 @@ def checked(model: str) -> str:
     if CLOUD.fullmatch(model.strip()):
         raise Refused(403, "ollama cloud is disabled: remote model is unavailable")
     return model
+
+
+def _text_of(raw: bytes) -> str:
+    if len(raw) <= LARGE:
+        return raw.decode("utf-8", "replace")
+    if _has_too_many_values(raw):
+        raise Refused(400, "json: the value has too many parts")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(400, "invalid UTF-8") from error
+
+
+def _has_too_many_values(raw: bytes) -> bool:
+    """Without reading it: what is escaped is left out, then each string lies between two quotes."""
+    plain = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    if plain.count(b'"') > 2 * MOST_VALUES:
+        return True
+    return b"".join(plain.split(b'"')[::2]).count(b",") > MOST_VALUES
 
 
 def _no_number(name: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """Who may use the API, and when that ends."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,8 @@ from tests.webui.practice.wire import connection, read_answer, read_chunk, read_
 from webui.accounts import services, session_watch, tokens
 from webui.accounts.models import AccessToken
 from webui.asgi import api
+from webui.gateway import bodies
+from webui.gateway.refusals import Refused
 
 UNAUTHORIZED = (401, {"error": "unauthorized"})
 
@@ -200,3 +203,30 @@ async def test_a_connection_serves_one_request_after_the_other(portal, token):
             body = {"model": "practice", "messages": MESSAGES}
             writer.write(request_bytes("POST", "/api/chat", body, Authorization=f"Bearer {token}"))
             assert (await read_answer(reader)).status == 200
+
+
+FINE = {
+    "a table": {"prompt": '1,"a",\\' * 300_000},
+    "a program": {"messages": [{"content": 'if (a, b) { "x": [1, 2], }\n' * 100_000}]},
+    "many tokens": {"context": [1] * 150_000},
+    "an image": {"images": ["a" * 5_000_000]},
+}
+TOO_MUCH = {
+    "keys": b"{" + b",".join(b'"%d":0' % number for number in range(300_000)) + b"}",
+    "texts": b'{"input":[' + b'"",' * 300_000 + b'""]}',
+    "numbers": b'{"context":[' + b"1," * 300_000 + b"1]}",
+    "texts that end oddly": b'{"input":[' + rb'"\\",' * 300_000 + b'""]}',
+    "bytes that are no text": b'{"model":"' + b"\xff" * 300_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("body", FINE.values(), ids=FINE.keys())
+def test_a_large_text_is_as_good_as_a_small_one(body):
+    assert bodies.parse(json.dumps(body).encode()) == body
+
+
+@pytest.mark.parametrize("raw", TOO_MUCH.values(), ids=TOO_MUCH.keys())
+def test_what_would_keep_others_waiting_is_not_read(raw):
+    """S48."""
+    with pytest.raises(Refused, match=r"too many parts|invalid UTF-8"):
+        bodies.parse(raw)
