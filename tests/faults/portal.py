@@ -1,8 +1,10 @@
 """The real server process and its database, for tests that break things."""
 
 import asyncio
+import hashlib
 import os
 import resource
+import secrets
 import signal
 import socket
 import subprocess
@@ -209,6 +211,17 @@ def add_host(database: psycopg.Connection, name: str, url: str, *models: str) ->
             "context_length, capabilities, loaded, seen_at) values (%s, %s, '', 1, '', '', '', 0, '[]', false, now())",
             [host, model],
         )
+
+
+def add_token(database: psycopg.Connection, username: str) -> str:
+    """A new access token of somebody's, for using models."""
+    secret = f"th_{secrets.token_urlsafe(32)}"
+    database.execute(
+        "insert into accounts_accesstoken (user_id, name, prefix, digest, scope, allowed, created_at) "
+        "select id, 'script', %s, %s, 'use', '[]', now() from accounts_user where username = %s",
+        [secret[:7], hashlib.sha256(secret.encode()).hexdigest(), username],
+    )
+    return secret
 
 
 def forget_host(database: psycopg.Connection, name: str) -> None:

@@ -1,7 +1,9 @@
 """The portal with its API on a port, a practice host behind it, and the tokens of the cast."""
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
@@ -33,6 +35,11 @@ class Portal:
     def __init__(self, url: str, host: Host) -> None:
         self.url = url
         self.host = host
+
+    @property
+    def address(self) -> tuple[str, int]:
+        place = urlsplit(self.url)
+        return place.hostname, place.port
 
     async def ask(self, verb: str, path: str, body: object = None, *, token: str = "", **headers: str) -> Answer:
         given = {"Authorization": f"Bearer {token}"} if token else {}
@@ -68,6 +75,7 @@ async def serving():
     server = await loop.create_server(
         lambda: config.http_protocol_class(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
+    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)  # else megabytes wait in the kernel
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import uuid
+from contextlib import asynccontextmanager
 
 import pytest
 import websockets
 
 from tests.faults.conftest import public_directory
-from tests.faults.portal import Portal, until_state
+from tests.faults.portal import Portal, add_token, until_state
 from tests.faults.visitor import Visitor
 from tests.pages import Page
+from tests.webui.practice.wire import connection, read_chunk, read_head, request_bytes
 from webui.practice import PracticeHost
 
 pytestmark = pytest.mark.server
@@ -81,6 +83,45 @@ async def test_stop_ends_the_request_at_the_host(portal, practice, alice):
 
     with portal.database() as database:
         await until_state(database, conversation, "stopped")
+
+
+@pytest.fixture
+def script(portal):
+    """Ask as a script does, and read the beginning of the answer."""
+    with portal.database() as database:
+        token = add_token(database, "alice")
+
+    @asynccontextmanager
+    async def asking(path: str, model: str):
+        body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+        async with asyncio.timeout(20), connection(portal.url) as (reader, writer):
+            writer.write(request_bytes("POST", path, body, Authorization=f"Bearer {token}"))
+            status, _ = await read_head(reader)
+            assert status == 200
+            assert await read_chunk(reader)
+            yield reader
+
+    return asking
+
+
+@pytest.mark.parametrize(("path", "end"), [("/api/chat", b"}\n"), ("/v1/chat/completions", b"data: [DONE]\n\n")])
+async def test_a_script_reads_an_answer_while_it_is_written(practice, script, path, end):
+    async with script(path, "fault-gate") as reader:
+        assert practice.requests[-1].outcome == ""
+        practice.release()
+        said = b""
+        while chunk := await read_chunk(reader):
+            said += chunk
+
+    assert said.endswith(end)
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
+async def test_a_script_that_leaves_ends_the_request_at_the_host(practice, script, path):
+    async with script(path, "fault-gate"):
+        pass
+
+    await practice.wait_for(lambda: practice.requests[-1].outcome == "left", within_s=2)
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1"])
