@@ -18,6 +18,7 @@ from webui.ollama.stream import LINE_LIMIT, parse
 
 JSON = "application/json"  # as hosts say it here
 DONE = b"data: [DONE]\n\n"
+VECTOR_LIMIT = 1024 * 1024  # of 16,000 numbers or more
 ODD = "The answer is not in Ollama's form."
 NUMBER = rb"\s*-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\s*"
 FIRST = re.compile(rb'\s*\{.*?"embeddings"\s*:\s*\[\s*', re.DOTALL)
@@ -182,7 +183,7 @@ class Vectors:
             at = found.end()
         self._is_whole = self._is_whole or (self._in_list and LAST.match(self._rest, at) is not None)
         self._rest = self._rest[at:]
-        if len(self._rest) > LINE_LIMIT:
+        if len(self._rest) > VECTOR_LIMIT:
             raise LineTooLong("A vector is too long.")
         return b"".join(said)
 

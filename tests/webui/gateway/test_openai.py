@@ -160,6 +160,32 @@ async def test_an_error_in_an_answer_is_an_event_and_no_end(portal, token):
     }
 
 
+@pytest.mark.parametrize("fault", ["garbage", "rst", "trunc", "big", "noline"])
+async def test_a_broken_answer_does_not_look_whole(portal, token, fault):
+    answer = await portal.ask(*chat(f"fault-{fault}", stream=True), token=token)
+
+    assert answer.is_whole
+    assert content_of(answer)[-1]["error"]["message"]
+
+
+@pytest.mark.parametrize("fault", ["badutf", "surr", "half", "nul"])
+async def test_odd_letters_break_no_answer(portal, token, fault):
+    answer = await portal.ask(*chat(f"fault-{fault}", stream=True), token=token)
+    *_, last, done = content_of(answer)
+
+    assert (last["choices"][0]["finish_reason"], done) == ("stop", b"[DONE]")
+
+
+@pytest.mark.parametrize("fault", ["html", "st500", "st503-html", "st400-empty", "st401"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_host_that_fails_is_told_of_in_openai_s_form(portal, token, fault, stream, monkeypatch):
+    monkeypatch.setattr("webui.inference.door.BUSY_PATIENCE_S", 0)
+    answer = await portal.ask(*chat(f"fault-{fault}", stream=stream), token=token)
+
+    assert answer.status >= 400
+    assert set(answer.value["error"]) == {"message", "type", "param", "code"}
+
+
 @pytest.mark.parametrize(
     "asked", [chat(), completion(), vectors(model="practice"), ("GET", "/v1/models/practice", None)]
 )
