@@ -89,6 +89,7 @@ class Message(models.Model):
     state = models.CharField(max_length=11, choices=State.choices, default=State.DONE)
     error = models.CharField(max_length=20, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
+    error_until = models.DateTimeField(null=True, blank=True)  # when it is worth while to try again
     stats = models.JSONField(default=dict, blank=True)
     client_key = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

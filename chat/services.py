@@ -134,7 +134,8 @@ def go_on(*, answer: Message, asker: User, automatic: bool = False) -> Run:
     )
     kept = {"thinking": answer.thinking if answer.text else ""}
     stats = {**answer.stats, "continued": True, **({"resumed": True} if automatic else {})}
-    Message.objects.filter(pk=answer.pk).update(state=State.QUEUED, error="", error_detail="", stats=stats, **kept)
+    no_error = {"error": "", "error_detail": "", "error_until": None}
+    Message.objects.filter(pk=answer.pk).update(state=State.QUEUED, stats=stats, **no_error, **kept)
     _touch(answer.conversation)
     _tell(partial(live.answer_changed, answer.conversation_id, answer.pk), driver.wake)
     return run

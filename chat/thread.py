@@ -60,6 +60,7 @@ class Turn:
     lang: str = ""
     error: str = ""
     error_detail: str = ""
+    error_until: datetime | None = None
     stats: Stats | None = None
     versions: Versions | None = None
     run: UUID | None = None
@@ -186,6 +187,7 @@ def _finished(message: Message) -> dict[str, Any]:
         "lang": language_of(message.text),
         "error": message.error,
         "error_detail": message.error_detail,
+        "error_until": message.error_until,
         "stats": Stats.of(message),
         "can_continue": cut_off or message.state in {State.STOPPED, State.FAILED, State.INTERRUPTED},
     }

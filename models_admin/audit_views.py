@@ -30,6 +30,7 @@ ACTIONS = {
     "token_revoked": gettext_lazy("access token revoked"),
     "person_added": gettext_lazy("person added"),
     "person_changed": gettext_lazy("person changed"),
+    "limits_changed": gettext_lazy("limits changed"),
     "password_reset": gettext_lazy("password reset"),
     "group_added": gettext_lazy("group added"),
     "group_changed": gettext_lazy("group changed"),

@@ -52,6 +52,7 @@ SIGNED_IN = {
 ADMINISTRATORS = {
     "accounts:people",
     "accounts:person",
+    "accounts:person_limits",
     "accounts:groups",
     "accounts:group",
     "accounts:group_delete",
@@ -75,6 +76,7 @@ ADMINISTRATORS = {
 NUMBERED = {
     *(f"models_admin:{name}" for name in [*MODEL, *HOST]),
     "accounts:person",
+    "accounts:person_limits",
     "accounts:group",
     "accounts:group_delete",
     "gateway:token_revoke",
@@ -127,6 +129,7 @@ POST_TOO = {
     "accounts:setup",
     "accounts:settings",
     "accounts:people",
+    "accounts:person_limits",
     "accounts:groups",
     "accounts:group",
     "gateway:tokens",

@@ -23,14 +23,16 @@ from webui.inference.models import Host, InstalledModel, Turn, WaitingLine
 KEY = str(uuid.uuid4())
 QUESTION = {"text": "And then?", "model": "practice:latest", "think": "on", "client_key": KEY}
 ACCOUNT = {"name": "Dan", "username": "dan", "password": "another horse battery"}
+LIMITS = {"tokens_per_day": "1000", "at_once": "2", "per_minute": "3"}
 # Of every form, what makes it do something.
 FORMS = {
-    "accounts:group": {"name": "Tea", "about": "Drinkers", "playground": "", "members": []},
+    "accounts:group": {"name": "Tea", "about": "Drinkers", "playground": "", "members": [], **LIMITS},
     "accounts:group_delete": {},
-    "accounts:groups": {"name": "Coffee", "about": "Others", "playground": "", "members": []},
+    "accounts:groups": {"name": "Coffee", "about": "Others", "playground": "", "members": [], **LIMITS},
     "accounts:password": {"current": PASSWORD, "new": "another horse battery"},
     "accounts:people": ACCOUNT,
     "accounts:person": {"do": "password"},
+    "accounts:person_limits": LIMITS,
     "accounts:settings": {"display_name": "A.", "language": "zh-hans", "theme": "dark", "send_key": "ctrl"},
     "accounts:setup": {**ACCOUNT, "code": "TEST-CODE"},
     "accounts:sign_in": {"username": "alice", "password": PASSWORD, "next": "/settings/"},
@@ -48,7 +50,7 @@ FORMS = {
     "chat:title": {"title": "Other plans"},
     "chat:version": {},
     "gateway:token_revoke": {},
-    "gateway:tokens": {"name": "script", "days": "30", "models": "qwen3:8b", "manages": "on"},
+    "gateway:tokens": {"name": "script", "days": "30", "models": "qwen3:8b", "manages": "on", **LIMITS},
     "models_admin:host": {
         "name": "gpu-one",
         "url": "http://127.0.0.1:9",
@@ -216,7 +218,7 @@ def done(name: str, person: User | None, answer: Message, fields: dict, known: d
 
 
 def url_of(name: str, answer: Message) -> str:
-    if name == "accounts:person":
+    if name in {"accounts:person", "accounts:person_limits"}:
         return reverse(name, args=[answer.conversation.owner_id])
     if name in TURNS:
         return reverse(name, args=[WAITS])

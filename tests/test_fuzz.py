@@ -38,16 +38,18 @@ tries = settings(
 PAGES = sorted(CLASSIFIED - {"models_admin:practice"})
 METHODS = [*["GET", "POST"] * 4, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
 HOST = ["name", "url", "slots", "memory_gb", "bearer", "forget_bearer", "any_certificate", "authority"]
+LIMITS = ["tokens_per_day", "at_once", "per_minute"]
 FIELDS = {
     "accounts:password": ["current", "new"],
-    "accounts:group": ["name", "about", "members"],
-    "accounts:groups": ["name", "about", "members"],
+    "accounts:group": ["name", "about", "members", *LIMITS],
+    "accounts:groups": ["name", "about", "members", *LIMITS],
+    "accounts:person_limits": [*LIMITS],
     "accounts:people": ["name", "username", "password"],
     "accounts:person": ["do"],
     "accounts:settings": ["display_name", "language", "theme", "send_key"],
     "accounts:setup": ["name", "username", "password", "code"],
     "accounts:sign_in": ["username", "password", "next"],
-    "gateway:tokens": ["name", "days", "models", "manages"],
+    "gateway:tokens": ["name", "days", "models", "manages", *LIMITS],
     "chat:again": ["model"],
     "chat:ask": ["text", "model", "think", "client_key"],
     "chat:draft": ["text"],

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import aclosing
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -108,7 +109,7 @@ class Execution:
             return self._ending(State.FAILED, error.kind)
         except OllamaError as error:
             log.info("run %s failed: %s", self._run.pk, error.kind)
-            return self._ending(State.FAILED, error.kind, str(error))
+            return self._ending(State.FAILED, error.kind, str(error), until=error.until)
         return self._ending(State.DONE)
 
     async def _ask(self) -> None:
@@ -190,13 +191,14 @@ class Execution:
         if self._interruption == State.INTERRUPTED:
             await wait_db(self._go_on, self._run)
 
-    def _ending(self, ends_as: State, error: str = "", detail: str = "") -> Ending:
+    def _ending(self, ends_as: State, error: str = "", detail: str = "", *, until: datetime | None = None) -> Ending:
         return Ending(
             ends_as,
             self._answer.text,
             self._answer.thinking,
             error=error,
             error_detail=detail[:500],
+            error_until=until,
             stats=self._clock.stats(self._last, self._run.answer.stats),
             usage=self._clock.usage(self._last),
         )

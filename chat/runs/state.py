@@ -7,7 +7,7 @@ database's clock, which all processes share.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -48,6 +48,7 @@ class Ending:
     thinking: str
     error: str = ""
     error_detail: str = ""
+    error_until: datetime | None = None
     stats: dict[str, object] = field(default_factory=dict)
     usage: dict[str, float | int] = field(default_factory=dict)
 
@@ -156,6 +157,7 @@ def _end(runs: models.QuerySet[Run], ending: Ending) -> bool:
         thinking=ending.thinking,
         error=ending.error,
         error_detail=ending.error_detail,
+        error_until=ending.error_until,
         stats=ending.stats,
     )
     run.pieces.all().delete()

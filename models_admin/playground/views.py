@@ -62,7 +62,12 @@ def embed(request: Request) -> HttpResponse:
         try:
             found = async_to_sync(_vectors)(form.order(request.user.pk))
         except OllamaError as error:
-            context |= {"error": error.kind, "detail": str(error), "model": form.cleaned_data["model"]}
+            context |= {
+                "error": error.kind,
+                "detail": str(error),
+                "until": error.until,
+                "model": form.cleaned_data["model"],
+            }
         else:
             texts = form.cleaned_data["texts"]
             context |= _compared(texts, found.vectors)
@@ -78,7 +83,7 @@ async def _lines(order: AnyOrder, language: str) -> AsyncIterator[str]:
                     yield compact(said) + "\n"
     except OllamaError as error:
         with translation.override(language):
-            facts = {"error": error.kind, "detail": str(error), "model": order.model}
+            facts = {"error": error.kind, "detail": str(error), "until": error.until, "model": order.model}
             yield compact({"failed": render_to_string("models_admin/playground/_failed.html", facts)}) + "\n"
 
 

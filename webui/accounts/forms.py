@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from webui.accounts import setup
-from webui.accounts.models import User
+from webui.accounts.models import LIMITS, User
 from webui.text import one_line
 
 PASSWORD_LENGTH = 1000
@@ -17,6 +17,18 @@ class Line(forms.CharField):
 
     def to_python(self, value: object) -> str:
         return super().to_python(one_line(str(value or ""))) or ""
+
+
+class LimitsForm(forms.Form):
+    """How much somebody may ask of models, or everybody of a group, or a token. What is empty is no limit."""
+
+    tokens_per_day = forms.IntegerField(min_value=1, max_value=10**15, required=False)
+    at_once = forms.IntegerField(min_value=1, max_value=1000, required=False)
+    per_minute = forms.IntegerField(min_value=1, max_value=1000, required=False)
+
+    @property
+    def limits(self) -> dict[str, int | None]:
+        return {name: self.cleaned_data[name] for name in LIMITS}
 
 
 class SignInForm(forms.Form):

@@ -10,12 +10,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from webui.accounts import audit
 from webui.accounts.access import administrators_only
-from webui.accounts.models import Group, Membership, User
+from webui.accounts.forms import LimitsForm
+from webui.accounts.models import LIMITS, Group, Membership, User
 from webui.http import Request
 from webui.text import one_line
 
 
-class GroupForm(forms.Form):
+class GroupForm(LimitsForm):
     """A group as it is written down; ``members`` are all it has from now on."""
 
     name = forms.CharField(max_length=80)
@@ -52,7 +53,7 @@ def group(request: Request, pk: int) -> HttpResponseBase:
     administrators_only(request)
     found = get_object_or_404(Group, pk=pk)
     members = set(found.memberships.values_list("user", flat=True))
-    form = GroupForm(request.POST if request.method == "POST" else None)
+    form = GroupForm(request.POST if request.method == "POST" else None, initial=audit.fields_of(found, *LIMITS))
     if form.is_bound and form.is_valid() and _saved(request, found, form):
         return redirect("accounts:groups")
     context = {
@@ -82,6 +83,8 @@ def _saved(request: Request, group: Group, form: GroupForm) -> Group | None:
     action = "group_changed" if group.pk else "group_added"
     before = _recorded(group) if group.pk else {}
     group.name, group.about, group.playground = said["name"], said["about"], said["playground"]
+    for name, limit in form.limits.items():
+        setattr(group, name, limit)
     try:
         with audit.recorded(request, action, group.name) as entry:
             group.save()
@@ -95,7 +98,7 @@ def _saved(request: Request, group: Group, form: GroupForm) -> Group | None:
 
 def _recorded(group: Group) -> dict[str, object]:
     members = list(group.members.order_by("username").values_list("username", flat=True))
-    return {**audit.fields_of(group, "name", "about", "playground"), "members": members}
+    return {**audit.fields_of(group, "name", "about", "playground", *LIMITS), "members": members}
 
 
 def _set_members(group: Group, wanted: set[int]) -> None:

@@ -10,6 +10,20 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 
+class Limits(models.Model):
+    """How much may be asked of models; None is no limit. What they mean together: ``webui/inference/quotas.py``."""
+
+    tokens_per_day = models.PositiveBigIntegerField(null=True, blank=True)
+    at_once = models.PositiveIntegerField(null=True, blank=True)
+    per_minute = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+LIMITS = ("tokens_per_day", "at_once", "per_minute")
+
+
 class UserManager(BaseUserManager["User"]):
     def create_user(
         self, username: str, password: str | None = None, *, display_name: str = "", is_admin: bool = False
@@ -26,8 +40,11 @@ class UserManager(BaseUserManager["User"]):
         return self.get(username__iexact=username)
 
 
-class User(AbstractBaseUser):
-    """A person with an account. Deactivating, not deleting, is how somebody leaves."""
+class User(Limits, AbstractBaseUser):
+    """A person with an account. Deactivating, not deleting, is how somebody leaves.
+
+    A limit of their own stands in place of those of their groups.
+    """
 
     class Language(models.TextChoices):
         ENGLISH = "en", "English"
@@ -71,10 +88,10 @@ class User(AbstractBaseUser):
         return self.is_admin or self.member_of.filter(playground=True).exists()
 
 
-class Group(models.Model):
-    """People who have something in common: which models they may use, and which one they begin with.
+class Group(Limits):
+    """People who have something in common: which models they may use, which one they begin with, and how much.
 
-    ``playground``: they may also ask models without a conversation around it.
+    ``playground``: they may also ask models without a conversation around it. The limits are for each of them.
     """
 
     name = models.CharField(max_length=80)
@@ -110,10 +127,11 @@ class Membership(models.Model):
         return f"{self.user} in {self.group}"
 
 
-class AccessToken(models.Model):
+class AccessToken(Limits):
     """What a script shows instead of a password. Only its hash is kept; ``prefix`` tells its owner which one it is.
 
-    ``allowed`` are the shortest names of the models it may use; without any, all that its owner may use.
+    ``allowed`` are the shortest names of the models it may use; without any, all that its owner may use. Its limits
+    come on top of its owner's.
     """
 
     class Scope(models.TextChoices):

@@ -6,13 +6,13 @@ A token is 256 random bits, so its hash needs no salt and no slow function, and 
 import hashlib
 import logging
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from webui.accounts.models import AccessToken, User
+from webui.accounts.models import LIMITS, AccessToken, User
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ def make(
     scope: str = Scope.USE,
     allowed: Iterable[str] = (),
     expires_at: datetime | None = None,
+    limits: Mapping[str, int | None] | None = None,
 ) -> tuple[AccessToken, str]:
     """A token, and what to show its owner once. Only administrators' tokens administer."""
     secret = BEGINNING + secrets.token_urlsafe(32)
@@ -41,6 +42,7 @@ def make(
         scope=scope if user.is_admin else Scope.USE,
         allowed=sorted(set(allowed)),
         expires_at=expires_at,
+        **(limits or {}),
     )
     log.info("token %s of user %s made", token.pk, user.pk)
     return token, secret
@@ -78,7 +80,8 @@ def administers(token: AccessToken) -> bool:
 def recorded(token: AccessToken) -> dict[str, object]:
     """What the audit log keeps of one that was made."""
     ends = token.expires_at.date().isoformat() if token.expires_at else ""
-    return {"scope": token.scope, "allowed": token.allowed, "ends": ends}
+    limits = {name: getattr(token, name) for name in LIMITS if getattr(token, name) is not None}
+    return {"scope": token.scope, "allowed": token.allowed, "ends": ends, **limits}
 
 
 def _living() -> QuerySet[AccessToken]:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("settings/password/", views.change_password, name="password"),
     path("people/", views.people, name="people"),
     path("people/<int:pk>/", views.person, name="person"),
+    path("people/<int:pk>/limits/", views.person_limits, name="person_limits"),
     path("groups/", groups.groups, name="groups"),
     path("groups/<int:pk>/", groups.group, name="group"),
     path("groups/<int:pk>/delete/", groups.delete_group, name="group_delete"),

@@ -15,12 +15,13 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from webui.accounts import audit, services, setup
 from webui.accounts.access import administrators_only
 from webui.accounts.addresses import client_address
-from webui.accounts.forms import AccountForm, PasswordForm, ProfileForm, SetupForm, SignInForm
-from webui.accounts.models import User
+from webui.accounts.forms import AccountForm, LimitsForm, PasswordForm, ProfileForm, SetupForm, SignInForm
+from webui.accounts.models import LIMITS, User
 from webui.http import Request
 
 log = logging.getLogger(__name__)
@@ -165,6 +166,22 @@ def person(request: Request, pk: int) -> HttpResponseBase:
     everybody = User.objects.order_by("-is_active", "username")
     context |= {"form": AccountForm(), "people": everybody, "suggested": secrets.token_urlsafe(12)}
     return render(request, "accounts/people.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_limits(request: Request, pk: int) -> HttpResponseBase:
+    """How much somebody may ask, whatever their groups say; in a dialog."""
+    administrators_only(request)
+    user = get_object_or_404(User, pk=pk)
+    before = audit.fields_of(user, *LIMITS)
+    form = LimitsForm(request.POST if request.method == "POST" else None, initial=before)
+    if form.is_bound and form.is_valid():
+        with audit.recorded(request, "limits_changed", user.username) as entry:
+            entry.before, entry.after = before, dict(form.limits)
+            User.objects.filter(pk=user.pk).update(**form.limits)
+        people = reverse("accounts:people")
+        return HttpResponseClientRedirect(people) if request.htmx else redirect(people)
+    return render(request, "accounts/_person_limits.html", {"form": form, "person": user})
 
 
 def _authenticated(request: HttpRequest, form: SignInForm, context: dict[str, object]) -> User | None:

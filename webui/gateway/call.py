@@ -98,7 +98,8 @@ class Call:
             await self.answer(refused.status, str(refused).encode(), TEXT, Allow=refused.allow)
         else:
             said = _as_openai(str(refused), refused.status) if self.path.startswith("/v1/") else {"error": str(refused)}
-            await self.answer(refused.status, json.dumps(said).encode(), JSON)
+            retry = {"Retry-After": str(refused.retry_s)} if refused.retry_s else {}
+            await self.answer(refused.status, json.dumps(said).encode(), JSON, **retry)
 
     async def begin(self, content_type: str) -> None:
         """An answer that comes bit by bit."""
@@ -157,6 +158,8 @@ def _as_openai(words: str, status: int) -> Message:
     match status:
         case 404:
             kind = "not_found_error"
+        case 429:
+            kind = "rate_limit_error"
         case _ if status >= 500:  # noqa: PLR2004
             kind = "api_error"
         case _:

@@ -108,6 +108,7 @@ async def order_of(call: Call, body: Object, endpoint: str) -> Relay:
         raise missing(endpoint, model)
     return Relay(
         person=call.token.user_id,
+        token=call.token,
         model=model,
         door=Usage.Door.API,
         endpoint=endpoint,

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from webui.accounts import audit, tokens
-from webui.accounts.forms import Line
+from webui.accounts.forms import LimitsForm, Line
 from webui.accounts.models import AccessToken, User
 from webui.gateway.app import PREFIX
 from webui.http import Request
@@ -28,7 +28,7 @@ SOON = timedelta(days=7)
 HIDDEN = f"{tokens.BEGINNING}..."
 
 
-class TokenForm(forms.Form):
+class TokenForm(LimitsForm):
     """A token as somebody wishes it. ``models`` are all it may use; without any, everything its owner may."""
 
     name = Line(max_length=80)
@@ -38,7 +38,9 @@ class TokenForm(forms.Form):
 
     def __init__(self, user: User, data: object = None) -> None:
         super().__init__(data)  # type: ignore[arg-type]  # a QueryDict or nothing
-        self.offered = sorted({normal(name) for name, _can in models_for(user)})
+        found = models_for(user)
+        self.offered = sorted({normal(name) for name, _can in found})
+        self.talking = [name for name, can in found if "completion" in can or not can]
         self.fields["models"].choices = [(name, name) for name in self.offered]  # type: ignore[attr-defined]
 
 
@@ -59,7 +61,7 @@ def own_tokens(request: Request) -> HttpResponseBase:
         "tokens": _unrevoked(request.user),
         "now": now,
         "soon": now + SOON,
-        "snippets": snippets(secret, default_for(request.user) or next(iter(form.offered), "qwen3:8b")),
+        "snippets": snippets(secret, default_for(request.user) or next(iter(form.talking), "qwen3:8b")),
         "place": "tokens",
     }
     return render(request, "gateway/tokens.html", context)
@@ -117,6 +119,7 @@ def _made(request: Request, form: TokenForm) -> tuple[AccessToken, str]:
             scope=tokens.Scope.ADMIN if wished["manages"] else tokens.Scope.USE,
             allowed=wished["models"],
             expires_at=timezone.now() + timedelta(days=int(wished["days"])) if wished["days"] else None,
+            limits=form.limits,
         )
         entry.what = str(token)
         entry.after = tokens.recorded(token)

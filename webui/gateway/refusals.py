@@ -1,13 +1,26 @@
 """What the gateway refuses, and how a host's errors look from outside."""
 
+import math
 import re
 
+from django.utils import timezone
+
+from webui.inference.quotas import QuotaReached
 from webui.ollama import OllamaError, RequestRefused
 from webui.ollama.names import DEFAULT_TAG
 from webui.ollama.stream import error_text, parse
 
 # By the kind of the error; see webui/ollama/errors.py.
-STATUS = {"busy": 503, "unreachable": 503, "untrusted": 503, "removed": 503, "denied": 502}
+STATUS = {
+    "quota_day": 429,
+    "quota_once": 429,
+    "quota_minute": 429,
+    "busy": 503,
+    "unreachable": 503,
+    "untrusted": 503,
+    "removed": 503,
+    "denied": 502,
+}
 WORDS = {
     "busy": "server busy, please try again.  maximum pending requests exceeded",
     "unreachable": "no Ollama host answers",
@@ -17,6 +30,7 @@ WORDS = {
     "silent": "an error was encountered while running the model: unexpected EOF",
     "odd": "the Ollama host did not answer in its own words",
 }
+SOON_S = 2  # when one of several requests may have ended
 LENGTH = 4000  # of what a host says about an error
 ON_THE_SERVER = re.compile(r"/[^\s:\"'\\]*/(?=(?:blobs|manifests)/)")
 
@@ -24,11 +38,12 @@ ON_THE_SERVER = re.compile(r"/[^\s:\"'\\]*/(?=(?:blobs|manifests)/)")
 class Refused(Exception):
     """``status`` is the HTTP status; the message goes to the script. ``plain``: Ollama says this without JSON."""
 
-    def __init__(self, status: int, message: str, *, plain: bool = False, allow: str = "") -> None:
+    def __init__(self, status: int, message: str, *, plain: bool = False, allow: str = "", retry_s: int = 0) -> None:
         super().__init__(message)
         self.status = status
         self.plain = plain
         self.allow = allow  # the verbs there are
+        self.retry_s = retry_s  # 0: nobody knows
 
 
 def missing(path: str, model: str) -> Refused:
@@ -48,7 +63,14 @@ def missing(path: str, model: str) -> Refused:
 def refusal_of(error: OllamaError) -> Refused:
     """A host's error as it said it, but for the places of its files."""
     status = STATUS.get(error.kind) or (error.status if isinstance(error, RequestRefused) else 500)
-    return Refused(status if status >= 400 else 500, _without_places(_words_of(error)))  # noqa: PLR2004  errors
+    words = _without_places(_words_of(error))
+    return Refused(status if status >= 400 else 500, words, retry_s=_retry_s(error))  # noqa: PLR2004  errors
+
+
+def _retry_s(error: OllamaError) -> int:
+    if isinstance(error, QuotaReached):
+        return max(1, math.ceil((error.until - timezone.now()).total_seconds())) if error.until else SOON_S
+    return 0
 
 
 def _words_of(error: OllamaError) -> str:

@@ -12,7 +12,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from webui.accounts.models import User
+from webui.accounts.models import AccessToken
 from webui.db import read_db
 from webui.inference import lines, prefill
 from webui.inference.access import may_use
@@ -20,6 +20,7 @@ from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
 from webui.inference.models import Host, InstalledModel, Usage
 from webui.inference.policy import Policy, policy_of
+from webui.inference.quotas import Quota, people_with_limits, quotas_of
 from webui.inference.turns import Place, Turns
 from webui.ollama import (
     Beginning,
@@ -58,12 +59,13 @@ class CannotContinue(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What every order says: which model is asked, for whom, and through which door they came."""
+    """What every order says: which model is asked, for whom, and through which door they came, perhaps with a token."""
 
     person: int
     model: str
     options: Mapping[str, object] = field(default_factory=dict)
     door: Usage.Door = Usage.Door.BROWSER
+    token: AccessToken | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,15 +138,16 @@ Event = Waiting | Started | Reading | Chunk | Embeddings | Relayed
 async def stream(order: AnyOrder) -> AsyncGenerator[Event, None]:
     """Yield what happens from joining the line to the last chunk, or the vectors. Closing it aborts the request.
 
-    Raises OllamaError, NoHost, NotForThem or CannotContinue.
+    Raises OllamaError, NoHost, NotForThem, QuotaReached or CannotContinue.
     """
-    policy = await read_db(_admit, order)
+    policy, quotas = await read_db(_admit, order)
     entered = time.monotonic()
     turned_away: set[int] = set()
     while True:
         place = await _choose_place(order.model, besides=turned_away)
         try:
-            async with aclosing(_at(place, order, policy, entered)) as events:
+            async with aclosing(_at(place, order, policy, quotas, entered)) as events:
+                quotas = ()  # it is let in once, however often it moves
                 async for event in events:
                     yield event
         except (HostBusy, HostUnreachable) as error:
@@ -159,10 +162,18 @@ async def stream(order: AnyOrder) -> AsyncGenerator[Event, None]:
             return
 
 
-async def _at(place: InstalledModel, order: AnyOrder, policy: Policy, entered: float) -> AsyncGenerator[Event, None]:
+async def _at(
+    place: InstalledModel, order: AnyOrder, policy: Policy, quotas: tuple[Quota, ...], entered: float
+) -> AsyncGenerator[Event, None]:
     """What happens at one host, from its line to its last chunk."""
-    waited_s = time.monotonic() - entered
-    with turns.take((place.host_id, place.name), person=order.person, door=order.door, waited_s=waited_s) as hold:
+    with turns.take(
+        (place.host_id, place.name),
+        person=order.person,
+        door=order.door,
+        token=order.token.pk if order.token else None,
+        waited_s=time.monotonic() - entered,
+        quotas=quotas,
+    ) as hold:
         async for in_line in hold.places():
             yield Waiting(in_line)
         queue_ms = (time.monotonic() - entered) * 1000
@@ -173,11 +184,12 @@ async def _at(place: InstalledModel, order: AnyOrder, policy: Policy, entered: f
                     yield await hold.unless_removed(anext(events))
 
 
-def _admit(order: Asked) -> Policy:
-    """How the model is asked, if it may be asked at all. Raises NotForThem."""
-    if not may_use(User.objects.get(pk=order.person), order.model):
+def _admit(order: Asked) -> tuple[Policy, tuple[Quota, ...]]:
+    """How the model is asked, if it may be asked at all, and what must let it in. Raises NotForThem."""
+    person = people_with_limits().get(pk=order.person)
+    if not may_use(person, order.model):
         raise NotForThem(f"model '{order.model}' not found")
-    return policy_of(order.model)
+    return policy_of(order.model), quotas_of(person, order.token)
 
 
 async def _choose_place(model: str, *, besides: Collection[int]) -> InstalledModel:

@@ -4,8 +4,8 @@ Times are the database's, so that processes whose clocks differ agree on who wai
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -14,8 +14,10 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
+from webui.inference import quotas
 from webui.inference.line import FRONT, Line, Ticket
 from webui.inference.models import Host, InstalledModel, Turn, Usage, WaitingLine
+from webui.inference.quotas import Quota, QuotaReached
 
 LEASE = timedelta(seconds=10)
 RANKS = {Usage.Door.BROWSER: 0, Usage.Door.API: 1, Usage.Door.BACKGROUND: 2}
@@ -25,13 +27,15 @@ Key = tuple[int, str]  # host, model
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Somebody's request, and the line it stands in."""
+    """Somebody's request, and the line it stands in. ``quotas``: what must let it in; nothing, if it was let in."""
 
     id: UUID
     key: Key
     person: int
     door: Usage.Door
+    token: int | None = None
     waited_s: float = 0.0  # in other lines
+    quotas: tuple[Quota, ...] = ()
 
 
 class Length(NamedTuple):
@@ -56,11 +60,12 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A line as it is now, and those of its turns that an administrator removed."""
+    """A line as it is now; those of its turns that an administrator removed; and who was not let in."""
 
     line: Line
     order: tuple[UUID, ...]  # the waiting ones
     removed: frozenset[UUID]
+    refused: Mapping[UUID, QuotaReached] = field(default_factory=dict)
 
     def place_of(self, id_: UUID) -> int:
         """1 is next."""
@@ -79,10 +84,13 @@ def settle(
     rows = _locked(keys)
     Turn.objects.filter(owner=owner, line__in=[row.pk for row in rows.values()]).update(lease_expires=Now() + LEASE)
     turns = _turns(rows.values())
-    return {
-        key: _settle_one(row, turns[row.pk], owner, [each for each in joining if each.key == key], leaving)
+    refused = _refused([each for each in joining if each.key in rows], leaving, rows.values())
+    let_in = [each for each in joining if each.id not in refused]
+    settled = {
+        key: _settle_one(row, turns[row.pk], owner, [each for each in let_in if each.key == key], leaving)
         for key, row in rows.items()
     }
+    return {key: replace(line, refused=refused) for key, line in settled.items()} if refused else settled
 
 
 def end(owner: UUID) -> None:
@@ -120,6 +128,16 @@ def lengths(places: Iterable[InstalledModel]) -> dict[Key, Length]:
     counted = Turn.objects.alive().filter(here).values_list("line__host", "line__model")
     rows = counted.annotate(waiting=Count("pk", filter=Q(admitted_at=None)), holding=Count("admitted_at"))
     return {(host, model): Length(waiting, holding) for host, model, waiting, holding in rows}
+
+
+def _refused(
+    joining: Iterable[Standing], leaving: Collection[UUID], rows: Iterable[WaitingLine]
+) -> dict[UUID, QuotaReached]:
+    asking = {each.id: each.quotas for each in joining if each.quotas}
+    if not asking:
+        return {}
+    now: datetime = max(row.now for row in rows)  # type: ignore[attr-defined]  # annotated
+    return quotas.refused(asking, leaving=leaving, now=now)
 
 
 def _lock_line_of(turn: UUID) -> None:
@@ -197,7 +215,7 @@ def _store(
     if gone:
         Turn.objects.filter(pk__in=gone).delete()
     if joining:
-        Turn.objects.bulk_create(_row_of(line.tickets[each.id], row, owner, each.door) for each in joining)
+        Turn.objects.bulk_create(_row_of(line.tickets[each.id], row, owner, each) for each in joining)
     if waited := [ticket.id for ticket in admitted if ticket.id not in new]:
         Turn.objects.filter(pk__in=waited).update(admitted_at=row.now)  # type: ignore[attr-defined]  # annotated
     if gone or joining or admitted:
@@ -215,12 +233,13 @@ def _row_of_turn(turn: Turn) -> _Row:
     return _Row(turn.pk, turn.person_id, turn.rank, turn.round, *times, removed=turn.removed, lives=True)
 
 
-def _row_of(ticket: Ticket, row: WaitingLine, owner: UUID, door: Usage.Door) -> Turn:
+def _row_of(ticket: Ticket, row: WaitingLine, owner: UUID, standing: Standing) -> Turn:
     return Turn(
         id=ticket.id,
         line=row,
         person_id=ticket.person,
-        door=door,
+        token_id=standing.token,
+        door=standing.door,
         rank=ticket.rank,
         round=ticket.round,
         joined_at=_time(ticket.joined),

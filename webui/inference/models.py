@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import TextChoices
 from django.db.models.functions import Now
 
-from webui.accounts.models import Group
+from webui.accounts.models import AccessToken, Group
 
 
 class HostQuerySet(models.QuerySet["Host"]):
@@ -108,6 +108,7 @@ class Usage(models.Model):
     run = models.UUIDField(unique=True)
     door = models.CharField(max_length=10, choices=Door.choices)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="usage")
+    token = models.ForeignKey(AccessToken, on_delete=models.SET_NULL, null=True, related_name="usage")
     host = models.CharField(max_length=80, blank=True)
     model = models.CharField(max_length=400)
     prompt_tokens = models.PositiveIntegerField(default=0)
@@ -120,7 +121,11 @@ class Usage(models.Model):
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "at"]), models.Index(fields=["at"])]
+        indexes = [
+            models.Index(fields=["user", "at"]),
+            models.Index(fields=["at"]),
+            models.Index(name="usage_of_a_token", fields=["token", "at"], condition=models.Q(token__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.model}: {self.output_tokens} tokens, {self.outcome}"
@@ -154,6 +159,7 @@ class Turn(models.Model):
     id = models.UUIDField(primary_key=True)
     line = models.ForeignKey(WaitingLine, on_delete=models.CASCADE, related_name="turns")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="turns")
+    token = models.ForeignKey(AccessToken, on_delete=models.SET_NULL, null=True, related_name="turns")
     door = models.CharField(max_length=10, choices=Usage.Door.choices)
     rank = models.SmallIntegerField()
     round = models.BigIntegerField()
@@ -170,6 +176,25 @@ class Turn(models.Model):
 
     def __str__(self) -> str:
         return f"turn {self.id} in the {self.line}"
+
+
+class LateRequests(models.Model):
+    """When somebody, or one of their tokens, asked in the last minute; kept of those who have a limit.
+
+    Whoever decides whether they may ask again holds this row, so that two processes cannot both let in the last one.
+    """
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    token = models.ForeignKey(AccessToken, on_delete=models.CASCADE, null=True, related_name="+")
+    at = models.JSONField(default=list)  # seconds, the earliest first
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_row_per_quota", fields=["person", "token"], nulls_distinct=False),
+        ]
+
+    def __str__(self) -> str:
+        return f"requests of {self.token or self.person}"
 
 
 class ModelAccess(models.Model):

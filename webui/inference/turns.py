@@ -9,7 +9,7 @@ import contextvars
 import logging
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -18,6 +18,7 @@ from webui.ids import uuid7
 from webui.inference import lines
 from webui.inference.lines import Key, Settled, Standing
 from webui.inference.models import Usage
+from webui.inference.quotas import Quota
 from webui.ollama import OllamaError
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Hold:
         self._waits: asyncio.Timeout | None = None  # for what the host says next
 
     async def places(self) -> AsyncIterator[Place]:
-        """Every place in line until it is our turn. Raises Removed or HostGone."""
+        """Every place in line until it is our turn. Raises QuotaReached, Removed or HostGone."""
         while place := await self._news.get():
             yield place
         if self._error:
@@ -111,12 +112,21 @@ class Turns:
         self._changed = asyncio.Event()
 
     @contextmanager
-    def take(self, key: Key, *, person: int, door: Usage.Door, waited_s: float = 0) -> Iterator[Hold]:
+    def take(
+        self,
+        key: Key,
+        *,
+        person: int,
+        door: Usage.Door,
+        token: int | None = None,
+        waited_s: float = 0,
+        quotas: tuple[Quota, ...] = (),
+    ) -> Iterator[Hold]:
         """Stand in line, and hold what is gained there, inside the block.
 
-        ``waited_s``: for so long it stood in other lines before, which counts.
+        ``waited_s``: for so long it stood in other lines before, which counts. ``quotas`` must let it in.
         """
-        hold = Hold(Standing(uuid7(), key, person, door, waited_s))
+        hold = Hold(Standing(uuid7(), key, person, door, token, waited_s, quotas))
         self._holds[hold.standing.id] = hold
         self._joining[hold.standing.id] = hold.standing
         self._settle_soon()
@@ -189,9 +199,12 @@ class Turns:
         id_ = hold.standing.id
         if settled is None:
             hold.remove(HostGone("The host was removed."))
-        elif id_ not in settled.line.tickets:  # the database was away for longer than a lease
-            self._joining[id_] = hold.standing
-            self._changed.set()
+        elif reached := settled.refused.get(id_):
+            hold.remove(reached)
+        elif id_ not in settled.line.tickets:
+            if not hold.removed:  # the database was away for longer than a lease
+                self._joining[id_] = replace(hold.standing, quotas=())
+                self._changed.set()
         elif id_ in settled.removed:
             hold.remove(Removed("An administrator ended it."))
         elif settled.line.tickets[id_].admitted is not None:

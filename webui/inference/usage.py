@@ -10,6 +10,7 @@ from webui.ids import uuid7
 from webui.inference import door
 from webui.inference.door import AnyOrder, Event, Started
 from webui.inference.models import Usage
+from webui.inference.quotas import QuotaReached
 from webui.ollama import ChatChunk, Counters, Embeddings, GenerateChunk, OllamaError
 
 
@@ -25,11 +26,15 @@ async def metered(order: AnyOrder) -> AsyncGenerator[Event, None]:
                 meter.take(event)
                 yield event
         meter.outcome = Usage.Outcome.DONE
+    except QuotaReached:
+        meter.let_in = False
+        raise
     except OllamaError:
         meter.outcome = Usage.Outcome.FAILED
         raise
     finally:
-        await asyncio.shield(run_db(meter.row().save))
+        if meter.let_in:
+            await asyncio.shield(run_db(meter.row().save))
 
 
 class Meter:
@@ -37,6 +42,7 @@ class Meter:
 
     def __init__(self, order: AnyOrder) -> None:
         self.outcome = Usage.Outcome.STOPPED
+        self.let_in = True
         self._order = order
         self._began = time.monotonic()
         self._asked: float | None = None
@@ -63,6 +69,7 @@ class Meter:
             run=uuid7(),
             door=self._order.door,
             user_id=self._order.person,
+            token=self._order.token,
             host=self._host,
             model=self._order.model,
             outcome=self.outcome,

@@ -15,16 +15,22 @@ OllamaError
     LineTooLong      long         a line of the answer is longer than any of Ollama's
 """
 
+from datetime import datetime
+
 from webui.text import clean_text
 
 DETAIL_LENGTH = 500
 
 
 class OllamaError(Exception):
-    """The message is what the host said, cleaned and shortened; it is hostile text. ``raw``: as it came."""
+    """The message is what the host said, cleaned and shortened; it is hostile text. ``raw``: as it came.
+
+    ``until``: when it is worth while to ask again, where that is known.
+    """
 
     kind = "internal"
     raw: bytes = b""
+    until: datetime | None = None
 
     def __init__(self, message: str = "") -> None:
         super().__init__(clean_text(message[:DETAIL_LENGTH]))

@@ -56,6 +56,12 @@ def size(count: int) -> str:
 
 
 @register.filter
+def grouped(count: int) -> str:
+    """A whole number, with its thousands told apart."""
+    return f"{count:,}"
+
+
+@register.filter
 def clock(since: datetime | None) -> SafeString:
     """The seconds since then, counted by a script."""
     return format_html('<span class="num" data-since="{}"></span>', epoch_ms(since))

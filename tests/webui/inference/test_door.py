@@ -9,10 +9,12 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from tests.conftest import install
+from webui.accounts.models import User
 from webui.inference import door, turns
 from webui.inference.clients import close_clients
 from webui.inference.door import Order, Started, Waiting
 from webui.inference.models import Host, InstalledModel, Turn
+from webui.inference.quotas import TooManyPerMinute
 from webui.inference.turns import Removed
 from webui.ollama import ChatChunk, HostBusy, HostUnreachable, ModelNotFound, OllamaClient, StreamBroken
 from webui.practice import PracticeHost
@@ -41,6 +43,14 @@ async def away(db):
 
 def answer(events) -> str:
     return "".join(event.text for event in events if isinstance(event, ChatChunk))
+
+
+async def test_a_question_that_moves_on_is_let_in_once(ask, root, away, practice_models):
+    await User.objects.filter(pk=root.pk).aupdate(per_minute=1, at_once=1)
+
+    assert answer(await ask())
+    with pytest.raises(TooManyPerMinute):
+        await ask()
 
 
 async def test_a_question_moves_on_when_its_host_does_not_answer(ask, away, practice_models):

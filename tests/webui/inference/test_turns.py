@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from webui.inference import lines
 from webui.inference import turns as module
 from webui.inference.models import Host, Turn, Usage
+from webui.inference.quotas import Quota, TooManyAtOnce
 from webui.inference.turns import HostGone, Place, Removed, Turns
 from webui.ollama import OllamaError
 
@@ -194,6 +195,17 @@ async def test_the_process_ends_and_nobody_of_it_stands_anywhere(processes, key,
         await first.is_admitted()
         await processes[0].close()
         assert not await Turn.objects.aexists()
+
+
+async def test_who_is_kept_out_does_not_join_when_the_line_moves(processes, key, alice, bob):
+    nothing = Quota((alice.pk, None), at_once=0)
+    with processes[0].take(key, person=alice.pk, door=API, quotas=(nothing,)) as hold:
+        with pytest.raises(TooManyAtOnce):
+            await anext(hold.places())
+        for _ in range(3):
+            async with visit(processes[0], key, bob) as other:
+                await other.is_admitted()
+        assert not await Turn.objects.filter(person=alice).aexists()
 
 
 async def test_the_estimate_grows_with_the_place(processes, key, host, alice, bob, carol):
