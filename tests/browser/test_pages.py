@@ -10,6 +10,7 @@ from tests.browser.conftest import DESKTOP, PHONE, Visit, state
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # Of language, theme and width any two meet in the first four; the others are for those who have time.
+PAGES = ["/", "/settings/", "/settings/tokens/", "/people/", "/models/"]
 LOOKS = [
     *[("en", "light", DESKTOP), ("en", "dark", PHONE), ("zh-hans", "light", PHONE), ("zh-hans", "dark", DESKTOP)],
     *[("en", "light", PHONE), ("en", "dark", DESKTOP), ("zh-hans", "light", DESKTOP), ("zh-hans", "dark", PHONE)],
@@ -66,7 +67,7 @@ def test_axe_finds_nothing(chromium, portal, conversations, language, theme, siz
     page.goto("/sign-in/")
     look("sign in")
     visit.sign_in()
-    for address in ["/", "/settings/", "/people/", "/models/", "/setup/host/", "/nothing/", *conversations.values()]:
+    for address in [*PAGES, "/setup/host/", "/nothing/", *conversations.values()]:
         page.goto(address)
         look(address)
     page.goto("/")
@@ -104,7 +105,7 @@ def test_the_first_page_is_light_and_stays_at_home(visit, portal):
 
 def test_no_page_has_inline_style_or_script(visit, conversations):
     page = visit().sign_in()
-    for address in ["/", "/settings/", "/people/", "/models/", "/setup/host/", *conversations.values()]:
+    for address in [*PAGES, "/setup/host/", *conversations.values()]:
         html = page.request.get(address).text()
         tags = re.findall(r"<[a-z][^>]*>", html)
         inline = [tag for tag in tags if re.search(r"\s(style|on[a-z]+)\s*=", tag)]
@@ -116,7 +117,7 @@ def test_no_page_has_inline_style_or_script(visit, conversations):
 @pytest.mark.parametrize("width", [320, 390, 768, 1024])
 def test_nothing_scrolls_sideways(visit, conversations, width):
     page = visit(viewport={"width": width, "height": 700}).sign_in()
-    for address in ["/", "/settings/", "/people/", "/models/", conversations["done"]]:
+    for address in [*PAGES, conversations["done"]]:
         page.goto(address)
 
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address

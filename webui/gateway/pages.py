@@ -3,6 +3,7 @@
 import json
 import shlex
 from datetime import timedelta
+from string import Template
 
 from django import forms
 from django.conf import settings
@@ -25,6 +26,34 @@ from webui.ollama.names import normal
 ENDS = {"7": _("in 7 days"), "30": _("in 30 days"), "90": _("in 90 days"), "365": _("in a year"), "": _("never")}
 USUAL_END = "90"
 SOON = timedelta(days=7)
+CURL = """\
+curl $address/api/chat \\
+  -H "Authorization: Bearer $secret" \\
+  -d $body"""
+OLLAMA = f"""\
+from ollama import Client
+
+portal = Client(
+    host="$address{PREFIX}",
+    headers={{"Authorization": "Bearer $secret"}},
+)
+answer = portal.chat(
+    model=$model,
+    messages=[{{"role": "user", "content": "Hello"}}],
+)
+print(answer.message.content)"""
+OPENAI = """\
+from openai import OpenAI
+
+portal = OpenAI(
+    base_url="$address/v1",
+    api_key="$secret",
+)
+answer = portal.chat.completions.create(
+    model=$model,
+    messages=[{"role": "user", "content": "Hello"}],
+)
+print(answer.choices[0].message.content)"""
 HIDDEN = f"{tokens.BEGINNING}..."
 
 
@@ -80,34 +109,16 @@ def revoke(request: Request, pk: int) -> HttpResponseBase:
 
 
 def snippets(secret: str, model: str) -> list[tuple[str, str]]:
-    """How the API is asked with a token: what for, and the lines to copy. A model may have any name."""
-    message = {"role": "user", "content": "Hello"}
-    body = json.dumps({"model": model, "messages": [message], "stream": False})
-    asked = f"{json.dumps(model, ensure_ascii=False)}, messages=[{json.dumps(message)}]"
-    return [
-        (
-            "curl",
-            f"curl {settings.PUBLIC_URL}/api/chat \\\n"
-            f'  -H "Authorization: Bearer {secret}" \\\n'
-            f"  -d {shlex.quote(body)}",
-        ),
-        (
-            "Python, ollama",
-            "from ollama import Client\n\n"
-            "portal = Client(\n"
-            f'    host="{settings.PUBLIC_URL}{PREFIX}",\n'
-            f'    headers={{"Authorization": "Bearer {secret}"}},\n'
-            ")\n"
-            f"print(portal.chat({asked}).message.content)",
-        ),
-        (
-            "Python, openai",
-            "from openai import OpenAI\n\n"
-            f'portal = OpenAI(base_url="{settings.PUBLIC_URL}/v1", api_key="{secret}")\n'
-            f"answer = portal.chat.completions.create(model={asked})\n"
-            "print(answer.choices[0].message.content)",
-        ),
-    ]
+    """How the API is asked with a token: by what, and the lines to copy. A model may have any name."""
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": False})
+    words = {
+        "address": settings.PUBLIC_URL,
+        "secret": secret,
+        "body": shlex.quote(body),
+        "model": json.dumps(model, ensure_ascii=False),
+    }
+    lines = {"curl": CURL, "Python, ollama": OLLAMA, "Python, openai": OPENAI}
+    return [(name, Template(text).substitute(words)) for name, text in lines.items()]
 
 
 def _made(request: Request, form: TokenForm) -> tuple[AccessToken, str]:

@@ -1,8 +1,13 @@
 """The page of one's own access tokens."""
 
+import asyncio
 import html
+import json
 import re
+import shutil
+from asyncio.subprocess import DEVNULL, PIPE
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -66,7 +71,28 @@ def test_a_name_of_a_model_cannot_leave_the_lines_to_copy():
     (_, curl), (_, ollama), _ = snippets("th_1", "x'; rm -rf ~; '\"")
 
     assert """{"model": "x'"'"'; rm""" in curl
-    assert """portal.chat("x'; rm -rf ~; '\\"",""" in ollama
+    assert """model="x'; rm -rf ~; '\\"",""" in ollama
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+async def test_the_lines_for_curl_run(portal, token, settings):
+    settings.PUBLIC_URL = portal.url
+    (_, lines), *_ = snippets(token, "practice:latest")
+    curl = await asyncio.create_subprocess_exec("bash", "-c", lines, stdout=PIPE, stderr=DEVNULL)
+    out, _ = await curl.communicate()
+
+    assert "practice model" in json.loads(out)["message"]["content"]
+
+
+@pytest.mark.parametrize("client", ["ollama", "openai"])
+async def test_the_lines_in_python_run(portal, token, settings, capsys, client):
+    settings.PUBLIC_URL = portal.url
+    lines = dict(snippets(token, "practice:latest"))[f"Python, {client}"]
+    names: dict[str, Any] = {}
+    await asyncio.to_thread(exec, lines, names)
+    names["portal"]._client.close()
+
+    assert "practice model" in capsys.readouterr().out
 
 
 def test_a_token_may_be_for_some_models_and_for_ever(alices, models):
