@@ -37,6 +37,7 @@ MODEL = ["model", "model_shown", "model_menu", "modelfile_edit", *MODEL_ACTS, *M
 
 PUBLIC = {"accounts:sign_in", "accounts:sign_out", "set_language", "healthz", "readyz"}
 SETUP_ONLY = {"accounts:setup"}
+WITH_A_TOKEN = {"metrics"}  # of the settings; see tests/webui/test_metrics.py
 SIGNED_IN = {
     "chat:new",
     "chat:new_draft",
@@ -97,7 +98,8 @@ OWN_CONVERSATION = {
 }
 OWN_MESSAGE = {"chat:turn", "chat:text", "chat:edit", "chat:again", "chat:continue", "chat:version"}
 OWN_TOKEN = {"gateway:token_revoke"}
-CLASSIFIED = PUBLIC | SETUP_ONLY | SIGNED_IN | ADMINISTRATORS | OWN_CONVERSATION | OWN_MESSAGE | OWN_TOKEN
+OPEN = PUBLIC | SETUP_ONLY | WITH_A_TOKEN
+CLASSIFIED = OPEN | SIGNED_IN | ADMINISTRATORS | OWN_CONVERSATION | OWN_MESSAGE | OWN_TOKEN
 
 POST_ONLY = {
     "accounts:sign_out",
@@ -198,7 +200,7 @@ def test_every_socket_is_classified():
     assert {str(pattern.pattern) for pattern in [*of_chat, *of_admin]} == SOCKETS
 
 
-@pytest.mark.parametrize("name", sorted(CLASSIFIED - PUBLIC - SETUP_ONLY))
+@pytest.mark.parametrize("name", sorted(CLASSIFIED - OPEN))
 def test_who_is_not_signed_in_is_sent_to_the_sign_in_page(client, conversation, name):
     """S01."""
     for method in METHODS:
@@ -208,7 +210,7 @@ def test_who_is_not_signed_in_is_sent_to_the_sign_in_page(client, conversation, 
         assert answer.headers["Location"].startswith("/sign-in/")
 
 
-@pytest.mark.parametrize("name", sorted(CLASSIFIED - PUBLIC - SETUP_ONLY))
+@pytest.mark.parametrize("name", sorted(CLASSIFIED - OPEN))
 def test_a_part_of_a_page_tells_htmx_to_go_to_the_sign_in_page(client, conversation, name):
     """S01."""
     for method in METHODS:

@@ -1,11 +1,16 @@
-"""Two questions that machines ask: does the process live, and can it do its work?"""
+"""What machines ask: does the process live, can it do its work, and what does it do?"""
 
+import secrets
+
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from webui import schema
+from webui.inference import metrics as measured
 
 _draining = False
 
@@ -30,6 +35,18 @@ def readyz(request: HttpRequest) -> JsonResponse:
     answers = _database_answers()
     parts = {"database": answers, "migrations": answers and schema.is_current(), "serving": not _draining}
     return JsonResponse(parts, status=200 if all(parts.values()) else 503)
+
+
+@login_not_required
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """For Prometheus, with the token of the settings; without one there is nothing."""
+    if not settings.METRICS_TOKEN:
+        raise Http404
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secrets.compare_digest(token.encode(), settings.METRICS_TOKEN.encode()):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    return HttpResponse(measured.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _database_answers() -> bool:

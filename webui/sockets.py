@@ -9,6 +9,7 @@ from django.conf import settings
 from webui.accounts.sessions import user_of_session
 from webui.db import DatabaseAway, read_db
 from webui.http import header_of, is_for_us
+from webui.inference import metrics
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -38,7 +39,8 @@ def signed_in(application: Application) -> Application:
         except DatabaseAway:
             user = None  # the page comes back by itself
         if user:
-            await application({**scope, "user": user, "session_key": key}, receive, send)
+            with metrics.sockets.track_inprogress():
+                await application({**scope, "user": user, "session_key": key}, receive, send)
         else:
             await refuse(scope, receive, send)
 

@@ -14,6 +14,7 @@ urlpatterns = [
     path("language/", login_not_required(set_language), name="set_language"),  # of the door pages
     path("healthz", health.healthz, name="healthz"),  # the process answers
     path("readyz", health.readyz, name="readyz"),  # it can do its work
+    path("metrics", health.metrics, name="metrics"),  # what it does, for Prometheus
 ]
 
 handler500 = "webui.http.something_broke"

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.models import LIVE_STATES, Conversation, Message, Run, RunPiece, State
+from webui.inference import usage
 from webui.inference.models import Usage
 
 LEASE = timedelta(seconds=10)
@@ -162,7 +163,7 @@ def _end(runs: models.QuerySet[Run], ending: Ending) -> bool:
     )
     run.pieces.all().delete()
     Conversation.objects.filter(pk=run.conversation_id).update(version=F("version") + 1, updated_at=now)
-    Usage.objects.create(
+    row = Usage(
         run=run.pk,
         door=Usage.Door.BROWSER,
         user_id=run.asker_id,
@@ -171,4 +172,5 @@ def _end(runs: models.QuerySet[Run], ending: Ending) -> bool:
         outcome=ending.state,
         **ending.usage,
     )
+    usage.write(row)
     return True

@@ -90,7 +90,7 @@ def _page_of(request: HttpRequest) -> str:
 
 
 def _always_open() -> set[str]:
-    return {reverse(name) for name in ("accounts:setup", "healthz", "readyz", "set_language")}
+    return {reverse(name) for name in ("accounts:setup", "healthz", "readyz", "metrics", "set_language")}
 
 
 def _language_of(request: HttpRequest) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from webui.accounts.models import AccessToken
 from webui.db import read_db
-from webui.inference import lines, prefill
+from webui.inference import lines, metrics, prefill
 from webui.inference.access import may_use
 from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
@@ -149,6 +149,7 @@ async def stream(order: AnyOrder) -> AsyncGenerator[Event, None]:
             async with aclosing(_at(place, order, policy, quotas, entered)) as events:
                 quotas = ()  # it is let in once, however often it moves
                 async for event in events:
+                    metrics.heard(event)
                     yield event
         except (HostBusy, HostUnreachable) as error:
             # Nothing was answered yet: another host, or later the same one, with the time waited so far.

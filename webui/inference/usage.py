@@ -4,10 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
+
+from django.db import transaction
 
 from webui.db import run_db
 from webui.ids import uuid7
-from webui.inference import door
+from webui.inference import door, metrics
 from webui.inference.door import AnyOrder, Event, Started
 from webui.inference.models import Usage
 from webui.inference.quotas import QuotaReached
@@ -34,7 +37,13 @@ async def metered(order: AnyOrder) -> AsyncGenerator[Event, None]:
         raise
     finally:
         if meter.let_in:
-            await asyncio.shield(run_db(meter.row().save))
+            await asyncio.shield(run_db(write, meter.row()))
+
+
+def write(row: Usage) -> None:
+    """Into the ledger; and it counts once it is there to stay."""
+    row.save()
+    transaction.on_commit(partial(metrics.answered, row))
 
 
 class Meter:
