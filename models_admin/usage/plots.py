@@ -9,10 +9,11 @@ from typing import NamedTuple
 STEPS = 4  # of a scale
 NICE = (1, 2, 2.5, 5, 10)
 DAY_STEPS = (1, 2, 5, 10, 15, 30, 45)
-LABEL_WIDTH = 58
+LETTER, HAN = 6.6, 12.0  # how wide they are
 FILLED = 0.62  # of the room of a day
 GAP = 1.0  # between the pieces of a bar
 THINNEST = 0.5
+HAN_BEGINS = "\u2e80"
 THOUSANDS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 WHOLE = 100  # from here on tenths say nothing
 
@@ -39,7 +40,7 @@ class Frame:
 
 
 WIDE, NARROW = Frame("wide", 1000, 230, 44), Frame("narrow", 340, 200, 40)
-HALF = Frame("wide", 480, 210, 36, right=34)
+HALF, HALF_NARROW = Frame("wide", 480, 210, 36, right=34), Frame("narrow", 340, 190, 36, right=34)
 
 
 class Tick(NamedTuple):
@@ -178,6 +179,11 @@ def _last(values: Sequence[float | None]) -> float:
 
 def _labels(days: Sequence[str], places: Sequence[float]) -> list[Label]:
     """So many that they do not touch; the first one under the first day."""
-    room = places[1] - places[0] if len(places) > 1 else LABEL_WIDTH
-    every = next((step for step in DAY_STEPS if step * room >= LABEL_WIDTH), DAY_STEPS[-1])
+    width = max(map(_width, days), default=0) + 2 * LETTER
+    room = places[1] - places[0] if len(places) > 1 else width
+    every = next((step for step in DAY_STEPS if step * room >= width), DAY_STEPS[-1])
     return [Label(round(places[at], 1), days[at], "middle") for at in range(0, len(days), every)]
+
+
+def _width(text: str) -> float:
+    return sum(LETTER if letter < HAN_BEGINS else HAN for letter in text)

@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from models_admin.usage.plots import HALF, NARROW, WIDE, Plot, curves, short, stacked
+from models_admin.usage.plots import HALF, HALF_NARROW, NARROW, WIDE, Plot, curves, short, stacked
 from models_admin.usage.wish import Wish
 from webui.accounts.models import User
 from webui.inference.ledger import Figures, Key, Ledger
@@ -130,7 +130,7 @@ class Report:
         what = "model" if self.of_whom else "person"
         found = self.ledger.written_by(what, most=MOST_BARS)
         names, most = names_of(what, found), max(found.values(), default=0) or 1
-        shares = [Share(names[key], round(written * 100 / most), f"{written:,}") for key, written in found.items()]
+        shares = [Share(names[key], round(written * 100 / most), short(written)) for key, written in found.items()]
         people = {} if self.of_whom else {"people": self.ledger.people(), "of_people": _accounts()}
         return {"ranking": shares, "ranks_people": what == "person", **people}
 
@@ -171,7 +171,7 @@ class Report:
             title=_("Time to the first token"),
             sentence=_("Slowest on %(day)s: 5 of 100 answers took longer than %(s)s s to begin.") % facts,
             legend=(),
-            plots=[curves(HALF, days, [(4, "p95", slow), (1, "p50", usual)])],
+            plots=[curves(frame, days, [(4, "p95", slow), (1, "p50", usual)]) for frame in (HALF, HALF_NARROW)],
             head=[_("Day"), "p50", "p95"],
             rows=[
                 (day, [f"{one:.2f}", f"{other:.2f}"])
