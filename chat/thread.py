@@ -66,6 +66,7 @@ class Turn:
     run: UUID | None = None
     place: int | None = None
     about_s: float | None = None
+    busy: bool = False
     since: datetime | None = None
     thought_s: float | None = None
     frozen_html: str = ""
@@ -208,6 +209,7 @@ def _growing(message: Message, run: Run) -> dict[str, Any]:
         "run": run.pk,
         "place": progress.place,
         "about_s": progress.about_s,
+        "busy": progress.busy,
         "since": progress.since,
         "host": progress.host or message.host,
         "practice": progress.practice or message.practice,

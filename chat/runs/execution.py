@@ -20,7 +20,7 @@ from chat.tree import path_of
 from webui import faults
 from webui.db import DatabaseAway, wait_db
 from webui.inference import door
-from webui.inference.door import CannotContinue, Order, Reading, Started, Waiting
+from webui.inference.door import Busy, CannotContinue, Order, Reading, Started, Waiting
 from webui.ollama import ChatChunk, OllamaError, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
@@ -128,13 +128,18 @@ class Execution:
     def _take(self, event: door.Event) -> None:
         match event:
             case Waiting(place):
-                self._enter(Phase.QUEUED, place=place.number, about_s=place.about_s)
+                self._enter(Phase.QUEUED, place=place.number, about_s=place.about_s, busy=False)
+            case Busy():
+                self._phases.put_nowait(partial(state.back_in_line, self._run, self._owner))
+                self._enter(Phase.QUEUED, place=None, busy=True)
             case Started(host, practice, cold, queue_ms):
                 self._clock.start(queue_ms)
                 self._phases.put_nowait(
                     partial(state.start, self._run, self._owner, host=host, practice=practice, cold=cold)
                 )
-                self._enter(Phase.LOADING if cold else Phase.READING, host=host, practice=practice, place=None)
+                self._enter(
+                    Phase.LOADING if cold else Phase.READING, host=host, practice=practice, place=None, busy=False
+                )
             case Reading():
                 self._loaded()
                 self._enter(Phase.READING)
@@ -163,11 +168,10 @@ class Execution:
             self._phases.put_nowait(partial(state.run_on, self._run, self._owner))
 
     def _enter(self, phase: Phase, **facts: object) -> None:
-        """Another phase, or another place in line, which the pages should hear of."""
+        """Another phase, or something else of it that the pages should hear of."""
         before = self._answer.progress
         self._answer.turn_to(phase, **facts)
-        now = self._answer.progress
-        if (before.phase, before.place) != (now.phase, now.place):
+        if self._answer.progress.differs_from(before):
             self._show()
 
     async def _store_phases(self) -> None:

@@ -40,15 +40,23 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a live answer is doing, for the waiting words. ``place`` is 1 for next in line."""
+    """What a live answer is doing, for the waiting words.
+
+    ``place`` is 1 for next in line; ``busy``: in line again, because the host had too many requests.
+    """
 
     phase: Phase = Phase.QUEUED
     since: datetime | None = None
     place: int | None = None
     about_s: float | None = None
+    busy: bool = False
     host: str = ""
     practice: bool = False
     thought_s: float | None = None
+
+    def differs_from(self, other: "Progress") -> bool:
+        """Whether pages should hear of it; the clocks they show go on by themselves."""
+        return (self.phase, self.place, self.busy) != (other.phase, other.place, other.busy)
 
 
 class Track:

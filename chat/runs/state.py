@@ -31,6 +31,14 @@ START = """
     update chat_message set state = %(state)s, host = %(host)s, practice = %(practice)s
     from started where id = started.answer_id
 """
+BACK_IN_LINE = """
+    with turned_away as (
+        update chat_run set state = 'queued', started_at = null
+        where id = %(run)s and owner = %(owner)s and state in ('loading', 'running')
+        returning answer_id
+    )
+    update chat_message set state = 'queued' from turned_away where id = turned_away.answer_id
+"""
 RUN_ON = """
     with loaded as (
         update chat_run set state = 'running' where id = %(run)s and owner = %(owner)s and state = 'loading'
@@ -72,6 +80,11 @@ def start(run: Run, owner: UUID, *, host: str, practice: bool, cold: bool) -> bo
     """The question is with a host; with another one when the first turned it away."""
     state = State.LOADING if cold else State.RUNNING
     return _change(START, run=run.pk, owner=owner, state=state, host=host, practice=practice)
+
+
+def back_in_line(run: Run, owner: UUID) -> bool:
+    """The host was too busy to take the question."""
+    return _change(BACK_IN_LINE, run=run.pk, owner=owner)
 
 
 def run_on(run: Run, owner: UUID) -> bool:

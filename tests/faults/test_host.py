@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from html import unescape
+from itertools import pairwise
 
 import pytest
 
@@ -77,6 +78,41 @@ async def test_no_refusal_is_tried_again(portal, practice, alice, database, asse
     await until_state(database, conversation, "failed")
 
     assert [request.model for request in practice.requests].count(model) == 1
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", ["", "-html", "-empty"])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_host_puts_the_question_back_in_line(portal, alice, database, assert_consistent, status, body):
+    """F26"""
+    conversation = await alice.start("SECRET-WORD please", f"fault-st{status}{body}")
+    await alice.tabs[0].until(
+        lambda tab: "The host has too many requests It is asked again by itself" in tab.text(), within_s=5
+    )
+    await until_state(database, conversation, "queued")
+
+    assert alice.tabs[0].state == "queued"
+    await alice.stop(conversation)
+    await until_state(database, conversation, "stopped")
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "times", "pauses"), [("fault-busy", 3, (0.9, 3.9)), ("fault-limited", 2, (1.9, 2.9))]
+)
+async def test_a_question_to_a_busy_host_is_answered_when_its_time_has_come(
+    portal, practice, alice, database, assert_consistent, model, times, pauses
+):
+    """F26: after a random pause, or when the host said; the run is counted once."""
+    conversation = await alice.start("SECRET-WORD please", model)
+    await until_state(database, conversation, "done")
+
+    requests = [request for request in practice.requests if request.model == model]
+    between = [later.started - earlier.ended for earlier, later in pairwise(requests)]
+    assert len(requests) == times
+    assert all(pauses[0] <= pause <= pauses[1] for pause in between), between
     await assert_consistent(portal)
 
 

@@ -37,6 +37,8 @@ from webui.ollama.names import same_model
 
 LOOK_FOR_MODEL_IN_MEMORY_S = 1.0
 BUSY_PATIENCE_S = 300.0
+# Between two tries at a busy host that did not say when; random, so that many who wait do not come at once.
+BUSY_PAUSE_S = 1.0, 3.0
 
 turns = Turns()
 
@@ -125,6 +127,11 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Busy:
+    """Every host has too many requests. They are asked again by themselves; a ``Started`` follows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """The model is in memory and reads the prompt."""
 
@@ -132,7 +139,7 @@ class Reading:
 AnyOrder = Order | Completion | Vectors | Relay
 Chunk = ChatChunk | GenerateChunk
 Relayed = Beginning | bytes | Counters
-Event = Waiting | Started | Reading | Chunk | Embeddings | Relayed
+Event = Waiting | Started | Busy | Reading | Chunk | Embeddings | Relayed
 
 
 async def stream(order: AnyOrder) -> AsyncGenerator[Event, None]:
@@ -155,12 +162,22 @@ async def stream(order: AnyOrder) -> AsyncGenerator[Event, None]:
             # Nothing was answered yet: another host, or later the same one, with the time waited so far.
             turned_away.add(place.host_id)
             if not await read_db(_other_places, order.model, turned_away):
-                if isinstance(error, HostUnreachable) or time.monotonic() > entered + BUSY_PATIENCE_S:
+                pause = _pause_after(error)
+                if pause is None or time.monotonic() + pause > entered + BUSY_PATIENCE_S:
                     raise
                 turned_away.clear()
-                await asyncio.sleep(random.uniform(1, 3))  # noqa: S311  a pause, not a secret
+                yield Busy()
+                await asyncio.sleep(pause)
         else:
             return
+
+
+def _pause_after(error: HostBusy | HostUnreachable) -> float | None:
+    """For how long to wait before the hosts are asked again, if that may help."""
+    if isinstance(error, HostUnreachable):
+        return None
+    pause = random.uniform(*BUSY_PAUSE_S)  # noqa: S311  not a secret
+    return pause if error.retry_after_s is None else max(error.retry_after_s, BUSY_PAUSE_S[0])
 
 
 async def _at(

@@ -4,8 +4,10 @@ import asyncio
 import json
 import re
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 import httpx
@@ -406,7 +408,7 @@ def _refusal(answer: httpx.Response, raw: bytes) -> OllamaError:
     is_page = found is None and "html" in answer.headers.get("content-type", "")
     message = _message_of(found, "" if is_page else _start_of(raw)) or f"Status {status}."
     if status in HTTP_BUSY:
-        return HostBusy(message)
+        return HostBusy(message, _seconds_until(answer.headers.get("retry-after", "")))
     if 300 <= status < 400:  # noqa: PLR2004  redirects are not followed
         return UnexpectedAnswer(f"The host redirects ({status}).")
     kind = _kind_of_refusal(status, message if found else "")
@@ -425,6 +427,17 @@ def _kind_of_refusal(status: int, said: str) -> type[RequestRefused]:
 
 def _message_of(found: Object | None, otherwise: str) -> str:
     return error_text(found["error"]) if found and "error" in found else otherwise
+
+
+def _seconds_until(retry_after: str) -> float | None:
+    """From the header Retry-After: seconds, or a date."""
+    if re.fullmatch(r"[0-9]{1,9}", retry_after):
+        return float(retry_after)
+    try:
+        at = parsedate_to_datetime(retry_after)
+        return max(0.0, at.timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _plain(error: Exception) -> str:

@@ -47,7 +47,13 @@ class HostUntrusted(HostUnreachable):
 
 
 class HostBusy(OllamaError):
+    """``retry_after_s``: when the host wants to be asked again, where it said so."""
+
     kind = "busy"
+
+    def __init__(self, message: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class RequestRefused(OllamaError):

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from .wire import Line, dumps
+from .wire import JSON, Line, dumps
 
 HTML = b"<!doctype html><title>Bad gateway</title><h1>nginx</h1>"
 BREAKS_AFTER = 5  # pieces
@@ -21,6 +21,9 @@ JUNK = {
     "noline": (b"x" * TOO_LONG,),
     "big": (b"x" * TOO_LONG, b"\n"),
 }
+TOO_MANY, BUSY = 429, 503
+# How often a busy model refuses before it answers, how, and when it says that it wants to be asked again.
+REFUSALS = {"busy": (2, BUSY, ""), "limited": (1, TOO_MANY, "2")}
 
 
 class Ended(Exception):
@@ -32,18 +35,28 @@ class Broken(Ended):
 
 
 class Speaker:
-    """Sends the lines of one answer, or fails to. ``is_wedged``: the model answers nobody any more."""
+    """Sends the lines of one answer, or fails to.
 
-    def __init__(self, line: Line, fault: str, gate: asyncio.Event, *, is_wedged: bool = False) -> None:
+    ``is_wedged``: the model answers nobody any more. ``earlier``: how often it was asked before.
+    """
+
+    def __init__(
+        self, line: Line, fault: str, gate: asyncio.Event, *, is_wedged: bool = False, earlier: int = 0
+    ) -> None:
         self._line = line
         self._fault = fault
         self._gate = gate
         self._is_wedged = is_wedged
+        self._earlier = earlier
 
     async def refuse(self) -> None:
         """Go wrong before the first line, if that is the fault."""
         if self._is_wedged or self._fault == "hangheader":
             await asyncio.Event().wait()
+        times, busy, retry_after = REFUSALS.get(self._fault, (0, BUSY, ""))
+        if self._earlier < times:
+            await self._line.answer(busy, dumps({"error": "too many requests"}), JSON, retry_after=retry_after)
+            raise Ended
         if self._fault.startswith("st"):
             status, _, kind = self._fault.removeprefix("st").partition("-")
             await self._answer_badly(int(status), kind)

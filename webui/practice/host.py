@@ -334,7 +334,8 @@ class PracticeHost:
                 await line.json(form(wanted.name, "", "") | {"done": True, "done_reason": "load"})
                 return
             fault = _fault_of(wanted.model.speaks)
-            speaker = faults.Speaker(line, fault, self._gate, is_wedged=entry.is_wedged)
+            earlier = sum(each.model == request.model for each in self.requests) - 1
+            speaker = faults.Speaker(line, fault, self._gate, is_wedged=entry.is_wedged, earlier=earlier)
             await speaker.refuse()
             times, reply = Times(began, time.monotonic()), reply_to(wanted)
             if wanted.stream:

@@ -100,7 +100,7 @@ STATUSES = [400, 401, 403, 404, 429, 499, 500, 502, 503]
 FAULTS = [
     *(f"st{status}{body}" for status in STATUSES for body in ("", "-html", "-empty")),
     *["hangheader", "hang", "rst", "trunc", "miderr", "html", "garbage", "rubbish", "half", "badutf", "surr", "nul"],
-    *["nel", "big", "noline", "fast", "flood", "slow", "wedge", "gate", "xss"],
+    *["nel", "big", "noline", "fast", "flood", "slow", "wedge", "gate", "xss", "busy", "limited"],
 ]
 
 

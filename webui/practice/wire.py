@@ -81,10 +81,12 @@ class Line:
             return bytes(body)
         return await self.reader.readexactly(min(int(headers.get("content-length", 0)), MAX_BODY))
 
-    async def answer(self, status: int, body: bytes = b"", content_type: str = "", *, allow: str = "") -> None:
+    async def answer(
+        self, status: int, body: bytes = b"", content_type: str = "", *, allow: str = "", retry_after: str = ""
+    ) -> None:
         """A whole answer, with a Content-Type only when one is given. HEAD is answered without its body."""
         sizes = {"Content-Length": str(len(body))}
-        head = _head(status, {"Allow": allow, "Content-Type": content_type} | sizes)
+        head = _head(status, {"Allow": allow, "Content-Type": content_type, "Retry-After": retry_after} | sizes)
         await self.raw(head if self._headers_only else head + body)
 
     async def json(self, value: object, status: int = 200, content_type: str = JSON) -> None:

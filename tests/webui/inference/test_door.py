@@ -87,6 +87,12 @@ async def test_a_busy_host_is_not_asked_for_ever(ask, practice, practice_models,
         await ask()
 
 
+async def test_a_host_that_wants_to_be_asked_much_later_is_not_waited_for(ask, practice_models, monkeypatch):
+    monkeypatch.setattr(door, "BUSY_PATIENCE_S", 1.5)  # and the model says two seconds
+    with pytest.raises(HostBusy):
+        await ask("fault-limited:latest")
+
+
 # A host changes while it is asked
 
 

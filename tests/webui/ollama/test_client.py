@@ -497,3 +497,16 @@ def test_every_error_has_a_word_of_its_own():
 
 def test_what_a_host_says_is_shortened():
     assert len(str(RequestRefused("x" * 10_000))) == 500
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("2", 2), ("", None), ("soon", None), ("-1", None), ("9" * 20, None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
+)
+async def test_a_busy_host_may_say_when_to_come_again(said, seconds):
+    client, _ = client_of(httpx.Response(429, headers={"Retry-After": said}))
+
+    with pytest.raises(HostBusy) as raised:
+        await chat(client)
+
+    assert raised.value.retry_after_s == seconds
