@@ -68,6 +68,7 @@ class Turn:
     about_s: float | None = None
     busy: bool = False
     since: datetime | None = None
+    silent_since: datetime | None = None
     thought_s: float | None = None
     frozen_html: str = ""
     open_html: str = ""
@@ -211,6 +212,7 @@ def _growing(message: Message, run: Run) -> dict[str, Any]:
         "about_s": progress.about_s,
         "busy": progress.busy,
         "since": progress.since,
+        "silent_since": progress.silent_since,
         "host": progress.host or message.host,
         "practice": progress.practice or message.practice,
         "thought_s": progress.thought_s,

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
 
 from chat import live
 from chat.models import Message, Run, RunPiece, State
@@ -24,6 +27,9 @@ from webui.inference.door import Busy, CannotContinue, Order, Reading, Started, 
 from webui.ollama import ChatChunk, OllamaError, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
+
+SILENT_SHARE = 0.1  # of the time after which a silent model is given up: then pages say that nothing comes
+SPOKEN_PHASES = {Phase.READING, Phase.THINKING, Phase.WRITING}
 
 
 class Execution:
@@ -72,10 +78,15 @@ class Execution:
     async def run(self) -> None:
         """Stream, then store the ending."""
         storing = asyncio.create_task(self._store_phases())
-        ending = await self._stream()
-        self._has_streamed = True
-        self._phases.put_nowait(None)
-        await storing
+        listening = asyncio.create_task(self._notice_silence())
+        try:
+            ending = await self._stream()
+            self._has_streamed = True
+            self._phases.put_nowait(None)
+            await storing
+        finally:
+            storing.cancel()
+            listening.cancel()
         self._answer.close()
         if self._abandoned:
             return
@@ -141,6 +152,7 @@ class Execution:
                     Phase.LOADING if cold else Phase.READING, host=host, practice=practice, place=None, busy=False
                 )
             case Reading():
+                self._clock.hear()
                 self._loaded()
                 self._enter(Phase.READING)
             case ChatChunk():
@@ -155,9 +167,10 @@ class Execution:
         self._record(RunPiece.Kind.TEXT, self._answer.answer.length, chunk.text)
         self._answer.append(text=chunk.text, thinking=chunk.thinking)
         phase = Phase.WRITING if chunk.text else Phase.THINKING
-        if self._answer.progress.phase != phase:
+        progress = self._answer.progress
+        if progress.phase != phase or progress.silent_since:
             self._loaded()
-            self._enter(phase, thought_s=self._clock.thought_s if chunk.text else None)
+            self._enter(phase, thought_s=self._clock.thought_s if chunk.text else None, silent_since=None)
 
     def _record(self, kind: str, offset: int, text: str) -> None:
         if text:
@@ -173,6 +186,15 @@ class Execution:
         self._answer.turn_to(phase, **facts)
         if self._answer.progress.differs_from(before):
             self._show()
+
+    async def _notice_silence(self) -> None:
+        """Say so when nothing comes for long: a person may stop then, or keep waiting."""
+        patience_s = settings.OLLAMA_IDLE_SECONDS * SILENT_SHARE
+        while True:
+            silent_s, phase = self._clock.silent_s, self._answer.progress.phase
+            if silent_s >= patience_s and phase in SPOKEN_PHASES:
+                self._enter(phase, silent_since=timezone.now() - timedelta(seconds=silent_s))
+            await asyncio.sleep(patience_s - silent_s if silent_s < patience_s else patience_s)
 
     async def _store_phases(self) -> None:
         """Beside the stream, so that no piece waits for the database."""
@@ -212,7 +234,7 @@ class Clock:
     """When things happened in a run, and the figures that follow from it."""
 
     def __init__(self) -> None:
-        self.claimed = time.monotonic()
+        self.claimed = self._heard = time.monotonic()
         self._asked: float | None = None
         self._first: float | None = None
         self._first_text: float | None = None
@@ -221,16 +243,24 @@ class Clock:
         self._queue_ms = 0.0
 
     def start(self, queue_ms: float) -> None:
-        self._asked = time.monotonic()
+        self._asked = self._heard = time.monotonic()
         self._queue_ms = queue_ms
 
+    def hear(self) -> None:
+        """The host gave a sign of life."""
+        self._heard = time.monotonic()
+
     def piece(self, *, thinking: bool) -> None:
-        now = time.monotonic()
+        now = self._heard = time.monotonic()
         self._pieces += 1
         self._first = self._first or now
         self._thinks = self._thinks or thinking
         if not thinking:
             self._first_text = self._first_text or now
+
+    @property
+    def silent_s(self) -> float:
+        return time.monotonic() - self._heard
 
     @property
     def thought_s(self) -> float | None:

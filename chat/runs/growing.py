@@ -42,7 +42,8 @@ class Phase(StrEnum):
 class Progress:
     """What a live answer is doing, for the waiting words.
 
-    ``place`` is 1 for next in line; ``busy``: in line again, because the host had too many requests.
+    ``place`` is 1 for next in line; ``busy``: in line again, because the host had too many requests;
+    ``silent_since``: nothing has come for long.
     """
 
     phase: Phase = Phase.QUEUED
@@ -50,13 +51,15 @@ class Progress:
     place: int | None = None
     about_s: float | None = None
     busy: bool = False
+    silent_since: datetime | None = None
     host: str = ""
     practice: bool = False
     thought_s: float | None = None
 
     def differs_from(self, other: "Progress") -> bool:
         """Whether pages should hear of it; the clocks they show go on by themselves."""
-        return (self.phase, self.place, self.busy) != (other.phase, other.place, other.busy)
+        told = (self.phase, self.place, self.busy, self.silent_since is None)
+        return told != (other.phase, other.place, other.busy, other.silent_since is None)
 
 
 class Track:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from tests.faults.portal import MIB, add_host, answer_in, forget_host, free_port, until_state, until_text
+from tests.faults.proxy import black_hole
 from tests.pages import Page, text_of
 
 pytestmark = [pytest.mark.server]
@@ -35,6 +36,94 @@ async def test_a_host_that_refuses_connections_is_named_within_a_second(
     page = await alice.page(conversation)
     assert "The model's host does not answer" in unescape(page)
     assert "SECRET-WORD hello?" in page
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+async def test_a_host_that_swallows_connections_is_named_after_three_seconds(
+    alice, portal, database, other_host, assert_consistent
+):
+    """F20"""
+    with black_hole() as url:
+        other_host(url)
+        asked = time.monotonic()
+        conversation = await alice.start("SECRET-WORD hello?", "elsewhere")
+        await alice.tabs[0].until(lambda tab: tab.state == "failed")
+
+    assert 2.5 < time.monotonic() - asked < 5
+    assert "The model's host does not answer" in alice.tabs[0].text()
+    assert answer_in(database, conversation) == ("failed", "", "unreachable")
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+async def test_a_model_that_does_not_load_in_time_is_given_up(portal, alice, database, assert_consistent):
+    """F21, with the limit at two seconds."""
+    await portal.start_again(OLLAMA_LOAD_SECONDS="2")
+    asked = time.monotonic()
+    conversation = await alice.start("SECRET-WORD", "fault-hangheader")
+    await alice.tabs[0].until(lambda tab: "Loading fault-hangheader into memory" in tab.text())
+    await until_state(database, conversation, "failed")
+
+    assert 1.5 < time.monotonic() - asked < 5
+    await assert_consistent(portal)
+    assert "The model fell silent Your message is kept. Try again" in alice.tabs[0].text()
+
+
+@pytest.mark.slow
+async def test_a_stream_that_freezes_is_said_to_be_silent_and_then_given_up(portal, alice, database, assert_consistent):
+    """F22, with the limit at eight seconds."""
+    await portal.start_again(OLLAMA_IDLE_SECONDS="8")
+    conversation = await alice.start("SECRET-WORD", "fault-hang")
+    asked = time.monotonic()
+    await alice.tabs[0].until(lambda tab: "Nothing has come from fault-hang for" in tab.text())
+    noticed = time.monotonic() - asked
+    text = await until_state(database, conversation, "failed")
+
+    assert noticed < 3
+    assert 7 < time.monotonic() - asked < 12
+    assert text
+    await assert_consistent(portal)
+    assert "The model fell silent The text above is kept. Continue" in alice.tabs[0].text()
+
+
+@pytest.mark.slow
+async def test_the_word_of_a_silence_goes_when_the_model_speaks_again(
+    portal, practice, alice, database, assert_consistent
+):
+    """F22"""
+    await portal.start_again(OLLAMA_IDLE_SECONDS="8")
+    await alice.start("SECRET-WORD", "fault-gate")
+    await alice.tabs[0].until(lambda tab: "Nothing has come from fault-gate for" in tab.text())
+    practice.release()
+    await alice.tabs[0].until(lambda tab: tab.state == "done")
+
+    assert "Nothing has come" not in alice.tabs[0].text()
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+async def test_stop_ends_a_stream_that_has_frozen(portal, practice, alice, database, assert_consistent):
+    """F22"""
+    conversation = await alice.start("SECRET-WORD", "fault-hang")
+    await until_text(database, conversation, 1)
+    pressed = time.monotonic()
+    await alice.stop(conversation)
+    await practice.wait_for(lambda: practice.requests[-1].ended)
+
+    assert practice.requests[-1].ended - pressed < 1
+    await until_state(database, conversation, "stopped")
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+async def test_a_model_that_says_a_word_in_half_a_minute_is_waited_for(portal, alice, database, assert_consistent):
+    """F36: the page says how long nothing has come, and keeps its socket."""
+    conversation = await alice.start("SECRET-WORD", "fault-slow")
+    await alice.tabs[0].until(lambda tab: "Nothing has come from fault-slow for" in tab.text(), within_s=35)
+    await until_state(database, conversation, "done", within_s=40)
+
+    assert alice.tabs[0].close_codes == []
     await assert_consistent(portal)
 
 

@@ -1,5 +1,7 @@
 """One Ollama client per host, kept so that its connections are used again."""
 
+from django.conf import settings
+
 from webui.inference import addresses
 from webui.inference.models import Host
 from webui.ollama import OllamaClient
@@ -23,7 +25,13 @@ def client_for(host: Host) -> OllamaClient:
 def client_to(url: str, *, bearer: str = "", verify_tls: bool = True, authority: str = "") -> OllamaClient:
     """Connects to addresses that are allowed, and to no others."""
     return OllamaClient(
-        url, bearer=bearer or None, verify=verify_tls, authority=authority or None, resolve=addresses.resolved
+        url,
+        bearer=bearer or None,
+        verify=verify_tls,
+        authority=authority or None,
+        resolve=addresses.resolved,
+        first_byte_s=settings.OLLAMA_LOAD_SECONDS,
+        idle_s=settings.OLLAMA_IDLE_SECONDS,
     )
 
 
