@@ -23,8 +23,9 @@ from webui.ollama import Beginning, ModelNotFound, OllamaError
 from webui.ollama.names import normal
 
 UNKNOWN_VERSION = "0.0.0"
-# What /api/show says of places on the host's disk.
-PLACE = re.compile(r"^(FROM|ADAPTER) +/.*$", re.MULTILINE)
+# What a host says of places on its disk.
+ABSOLUTE = re.compile(r"/|[A-Za-z]:\\")
+PLACE = re.compile(rf"^(FROM|ADAPTER) +(?:{ABSOLUTE.pattern}).*$", re.MULTILINE)
 
 
 async def root(call: Call) -> None:
@@ -62,7 +63,7 @@ async def show(call: Call) -> None:
     shown.pop("tensors", None)
     if isinstance(shown.get("modelfile"), str):
         shown["modelfile"] = PLACE.sub(rf"\1 {model}", shown["modelfile"])
-    await call.tell(shown)
+    await call.tell(_without_places(shown))
 
 
 async def installed(call: Call) -> list[Object]:
@@ -142,7 +143,15 @@ async def _models_of(host: Host, path: str) -> list[Object]:
         found: Any = (await client_of(host).ask("GET", path)).get("models")
     except OllamaError:
         return []
-    return [model for model in found if isinstance(model, dict)] if isinstance(found, list) else []
+    return [_without_places(model) for model in found if isinstance(model, dict)] if isinstance(found, list) else []
+
+
+def _without_places(model: Object) -> Object:
+    """One that was made of a file names it as what it comes from."""
+    details = model.get("details")
+    if isinstance(details, dict) and ABSOLUTE.match(str(details.get("parent_model"))):
+        details["parent_model"] = ""
+    return model
 
 
 def _answering_hosts() -> list[Host]:

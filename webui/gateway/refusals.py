@@ -32,7 +32,8 @@ WORDS = {
 }
 SOON_S = 2  # when one of several requests may have ended
 LENGTH = 4000  # of what a host says about an error
-ON_THE_SERVER = re.compile(r"/[^\s:\"'\\]*/(?=(?:blobs|manifests)/)")
+# A path of the host's disk; in the middle of an address there is none.
+ON_THE_SERVER = re.compile(r"(?<![\w:/.])/[^\s:\"'\\]*/(?=(?:blobs|manifests)/)")
 
 
 class Refused(Exception):

@@ -234,7 +234,7 @@ def _made(base: PracticeModel, wish: dict[str, Any]) -> PracticeModel:
     origin: dict[str, Any] = {
         "voice": base.speaks,
         "weights": base.built_on,
-        "parent": "" if wish.get("files") else base.name,
+        "parent": f"/models/blobs/{base.built_on[:64]}" if wish.get("files") else base.name,
     }
     return replace(base, parameters=parameters, **origin, **given)
 

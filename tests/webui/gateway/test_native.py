@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from hashlib import sha256
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -111,6 +112,19 @@ async def test_what_a_model_is_told_without_the_host_s_places(portal, practice, 
     assert "/models/" not in through["modelfile"]
     assert "\nFROM practice\n" in through.pop("modelfile")
     assert through == direct
+
+
+async def test_of_what_file_of_the_host_s_a_model_was_made_is_not_told(portal, practice, token):
+    digest = f"sha256:{sha256(b'GGUF').hexdigest()}"
+    await ask(practice.url, "POST", f"/api/blobs/{digest}", b"GGUF")
+    await ask(practice.url, "POST", "/api/create", {"model": "mine", "files": {"a.gguf": digest}})
+    told = [
+        (await portal.ask("POST", "/api/show", {"name": "mine"}, token=token)).value["details"],
+        *(model["details"] for model in (await portal.ask("GET", "/api/tags", token=token)).value["models"]),
+    ]
+
+    assert "/models/" not in str(told)
+    assert "/models/" in str((await ask(practice.url, "POST", "/api/show", {"name": "mine"})).value["details"])
 
 
 @pytest.mark.parametrize(
