@@ -20,7 +20,7 @@ from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
 from webui.inference.models import Host, InstalledModel, Usage
 from webui.inference.policy import Policy, policy_of
-from webui.inference.quotas import Quota, people_with_limits, quotas_of
+from webui.inference.quotas import Quota, person_with_limits, quotas_of
 from webui.inference.turns import Place, Turns
 from webui.ollama import (
     Beginning,
@@ -204,7 +204,7 @@ async def _at(
 
 def _admit(order: Asked) -> tuple[Policy, tuple[Quota, ...]]:
     """How the model is asked, if it may be asked at all, and what must let it in. Raises NotForThem."""
-    person = people_with_limits().get(pk=order.person)
+    person = person_with_limits(order.person)
     if not may_use(person, order.model):
         raise NotForThem(f"model '{order.model}' not found")
     return policy_of(order.model), quotas_of(person, order.token)

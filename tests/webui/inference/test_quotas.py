@@ -21,7 +21,7 @@ from webui.inference.quotas import (
     QuotaReached,
     TooManyAtOnce,
     TooManyPerMinute,
-    people_with_limits,
+    person_with_limits,
     quotas_of,
 )
 
@@ -34,7 +34,7 @@ def limit(row: User | Group | AccessToken, **limits: int) -> None:
 
 
 def quotas_for(user: User, token: AccessToken | None = None) -> tuple[Quota, ...]:
-    return quotas_of(people_with_limits().get(pk=user.pk), token)
+    return quotas_of(person_with_limits(user.pk), token)
 
 
 @pytest.fixture
