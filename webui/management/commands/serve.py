@@ -33,9 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, bind: str, server: str, **options: Any) -> None:
         refuse_taken_address(bind)
         with plain_refusals():
-            schema.refuse_newer()
-            if not schema.is_current():
-                raise CommandError("The database is not migrated: run `up`, or `migrate`.", returncode=MISCONFIGURED)
+            refuse_other_schemas()
         self.serve(bind, server)
 
     def serve(self, bind: str, server: str) -> None:
@@ -90,6 +88,13 @@ def serve_of(server: str) -> Callable[..., None]:
         raise CommandError(f"{error.name} is not installed.", returncode=MISCONFIGURED) from error
     found: Callable[..., None] = module.serve
     return found
+
+
+def refuse_other_schemas() -> None:
+    """Only the tables of this version will do. Raises SchemaIsNewer, and CommandError for older ones."""
+    schema.refuse_newer()
+    if not schema.is_current():
+        raise CommandError("The database is not migrated: run `up`, or `migrate`.", returncode=MISCONFIGURED)
 
 
 @contextmanager

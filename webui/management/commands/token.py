@@ -7,13 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from webui import schema
 from webui.accounts import audit, tokens
 from webui.accounts.models import AccessToken, User
 from webui.ollama.names import normal
 from webui.text import one_line
 
-from .serve import plain_refusals
+from .serve import plain_refusals, refuse_other_schemas
 
 NAME_LENGTH = 80
 LONGEST_DAYS = 36_500
@@ -34,7 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, user: str, name: str | None, revoke: int | None, **options: Any) -> None:
         with plain_refusals():
-            schema.refuse_newer()
+            refuse_other_schemas()
         person = User.objects.filter(username__iexact=user).first()
         if person is None:
             raise CommandError(f"Nobody signs in as {user}.")
