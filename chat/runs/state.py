@@ -18,6 +18,7 @@ from django.utils import timezone
 from chat.models import LIVE_STATES, Conversation, Message, Run, RunPiece, State
 from webui.inference import usage
 from webui.inference.models import Usage
+from webui.inference.quotas import REFUSALS
 
 LEASE = timedelta(seconds=10)
 
@@ -176,6 +177,8 @@ def _end(runs: models.QuerySet[Run], ending: Ending) -> bool:
     )
     run.pieces.all().delete()
     Conversation.objects.filter(pk=run.conversation_id).update(version=F("version") + 1, updated_at=now)
+    if ending.error in REFUSALS:
+        return True
     row = Usage(
         run=run.pk,
         door=Usage.Door.BROWSER,

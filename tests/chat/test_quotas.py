@@ -43,6 +43,7 @@ async def test_the_question_stays_and_is_answered_once_there_is_room(
         await watcher.same_as_reload()
     await answer.arefresh_from_db()
 
+    assert await Usage.objects.acount() == 1
     assert sentence in told
     assert "Your message is kept." in told
     assert ("You can ask again from " in told) == ("at_once" not in limits)

@@ -5,16 +5,14 @@ import re
 
 from django.utils import timezone
 
-from webui.inference.quotas import QuotaReached
+from webui.inference.quotas import REFUSALS, QuotaReached
 from webui.ollama import OllamaError, RequestRefused
 from webui.ollama.names import DEFAULT_TAG
 from webui.ollama.stream import error_text, parse
 
 # By the kind of the error; see webui/ollama/errors.py.
 STATUS = {
-    "quota_day": 429,
-    "quota_once": 429,
-    "quota_minute": 429,
+    **dict.fromkeys(REFUSALS, 429),
     "busy": 503,
     "unreachable": 503,
     "untrusted": 503,

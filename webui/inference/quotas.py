@@ -56,6 +56,10 @@ class TooManyPerMinute(QuotaReached):
     kind = "quota_minute"
 
 
+# Nothing was asked of a model then: it is in no ledger.
+REFUSALS = frozenset(error.kind for error in (DayIsUsed, TooManyAtOnce, TooManyPerMinute))
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """The limits of somebody, or of one of their tokens alone."""
