@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.models import LIVE_STATES, Conversation, Message, Run, RunPiece, State
-from webui.inference import usage
+from webui.inference import ledger
 from webui.inference.models import Usage
 from webui.inference.quotas import REFUSALS
 
@@ -188,5 +188,5 @@ def _end(runs: models.QuerySet[Run], ending: Ending) -> bool:
         outcome=ending.state,
         **ending.usage,
     )
-    usage.write(row)
+    ledger.write(row)
     return True

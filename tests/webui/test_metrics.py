@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chat import hub
 from tests.chat.test_consumers import ORIGIN, session_of, socket
 from webui.ids import uuid7
-from webui.inference import door, lines, metrics, usage
+from webui.inference import door, ledger, lines, metrics, usage
 from webui.inference.clients import close_clients
 from webui.inference.door import Order
 from webui.inference.models import Host, Usage
@@ -101,7 +101,7 @@ def test_what_is_in_the_ledger_is_counted(alice, django_capture_on_commit_callba
     before = [figure(*name) for name in COUNTED]
     facts = {"prompt_tokens": 7, "output_tokens": 3, "first_piece_ms": 700, "queue_ms": 2_000}
     with django_capture_on_commit_callbacks(execute=True):
-        usage.write(Usage(run=uuid7(), user=alice, door="api", model="m", host="h", outcome="failed", **facts))
+        ledger.write(Usage(run=uuid7(), user=alice, door="api", model="m", host="h", outcome="failed", **facts))
 
     assert [figure(*name) - was for name, was in zip(COUNTED, before, strict=True)] == [1, 7, 3, 0, 1, 2]
 

@@ -296,7 +296,7 @@ async def _continuing(
 ) -> tuple[Sequence[Mapping[str, object]], bool | None]:
     """Messages that make the model go on, and whether it may think again."""
     think = None if _think(place, order) is None else False
-    if await prefill.honoured(client, place, policy):
+    if await prefill.honoured(client, place, policy, person=order.person):
         return order.messages, think
     if order.automatic:
         raise CannotContinue

@@ -1,4 +1,4 @@
-"""What the ledger says of some days: sums and times, by model, person, host and door.
+"""Writes the ledger, and tells what it says of some days: sums and times, by model, person, host and door.
 
 Days are days of the portal's time zone. The names under which a model was asked are taken together.
 """
@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple, Self
 
+from django.db import transaction
 from django.db.models import Aggregate, Case, Count, F, FloatField, Q, QuerySet, Sum, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, TruncDate
 from django.utils import timezone
 
+from webui.inference import metrics
 from webui.inference.models import Usage
 from webui.ollama.names import normal
 
@@ -43,6 +45,12 @@ TIMES = {
     "first_slow_ms": Percentile("first_piece_ms", part=0.95),
     "queue_slow_ms": Percentile("queue_ms", part=0.95),
 }
+
+
+def write(row: Usage) -> None:
+    """One more row; and it counts for ``/metrics`` once it is there to stay."""
+    row.save()
+    transaction.on_commit(partial(metrics.answered, row))
 
 
 @dataclass(frozen=True, slots=True)

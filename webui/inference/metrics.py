@@ -58,8 +58,8 @@ def heard(event: object) -> None:
     match event:
         case ChatChunk() | GenerateChunk():
             _pieces.inc()
-        case bytes():  # lines, or events that end with an empty one
-            _pieces.inc(event.count(b"\n\n") or event.count(b"\n"))
+        case bytes():
+            _pieces.inc(event.count(b"\n"))
 
 
 def text() -> bytes:

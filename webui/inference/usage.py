@@ -1,20 +1,25 @@
 """The ledger: one row for whatever was asked of a model, through whichever door, and however it ended."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 
-from django.db import transaction
-
-from webui.db import run_db
+from webui.db import DatabaseAway, run_db
 from webui.ids import uuid7
-from webui.inference import door, metrics
+from webui.inference import door, ledger
 from webui.inference.door import AnyOrder, Event, Started
 from webui.inference.models import Usage
 from webui.inference.quotas import QuotaReached
 from webui.ollama import ChatChunk, Counters, Embeddings, GenerateChunk, OllamaError
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 1.0
+PATIENCE_S = 2.0
+
+_writing: set[asyncio.Task[None]] = set()
 
 
 async def metered(order: AnyOrder) -> AsyncGenerator[Event, None]:
@@ -37,13 +42,25 @@ async def metered(order: AnyOrder) -> AsyncGenerator[Event, None]:
         raise
     finally:
         if meter.let_in:
-            await asyncio.shield(run_db(write, meter.row()))
+            await _keep(meter.row())
 
 
-def write(row: Usage) -> None:
-    """Into the ledger; and it counts once it is there to stay."""
-    row.save()
-    transaction.on_commit(partial(metrics.answered, row))
+async def _keep(row: Usage) -> None:
+    """Whoever asked does not wait long for a database that is away."""
+    writing = asyncio.create_task(_write(row))
+    _writing.add(writing)
+    writing.add_done_callback(_writing.discard)
+    await asyncio.wait({writing}, timeout=PATIENCE_S)
+
+
+async def _write(row: Usage) -> None:
+    """However long the database is away."""
+    while True:
+        try:
+            return await run_db(ledger.write, row)
+        except DatabaseAway:
+            log.warning("run %s: cannot write its usage yet", row.run)
+            await asyncio.sleep(AGAIN_S)
 
 
 class Meter:
@@ -69,6 +86,7 @@ class Meter:
                 self._take_chunk(event)
             case bytes():
                 self._note_first_piece()
+                self._figures["output_tokens"] += event.count(b"\n")  # each line is a piece
             case Counters():
                 self._take_counters(event)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
@@ -42,6 +42,12 @@ class Request:
     ended: float | None = None
     outcome: str = ""
     pieces_sent: int = 0
+    prompt_tokens: int = 0  # as it told at its end
+    output_tokens: int = 0
+
+    def count(self, told: Mapping[str, Any]) -> None:
+        """Keep the figures of what was told last."""
+        self.prompt_tokens, self.output_tokens = told.get("prompt_eval_count", 0), told.get("eval_count", 0)
 
 
 class Pace:
@@ -246,8 +252,10 @@ class PracticeHost:
 
     async def _embed(self, line: Line, call: Call) -> None:
         body = call.body()
-        async with self._recorded(call, body):
-            await line.json(self._vectors(body))
+        async with self._recorded(call, body) as request:
+            vectors = self._vectors(body)
+            await line.json(vectors)
+            request.count(vectors)
 
     async def _embed_one(self, line: Line, call: Call) -> None:
         body = call.body()
@@ -341,7 +349,9 @@ class PracticeHost:
             if wanted.stream:
                 await self._speak(speaker, wanted, reply, request, form, times)
             else:
-                await line.json(_whole(wanted, reply, form, times))
+                whole = _whole(wanted, reply, form, times)
+                await line.json(whole)
+                request.count(whole)
 
     async def _speak(
         self, speaker: faults.Speaker, wanted: Asked, reply: Reply, request: Request, form: Form, times: Times
@@ -360,6 +370,7 @@ class PracticeHost:
         late = [] if wanted.model.early_calls else reply.calls
         last = form(name, "", "") | answers.ending(wanted, form, reply, times)
         await speaker.end(answers.with_calls(last, late))
+        request.count(last)
 
     async def _pause(self, speaker: faults.Speaker, pace: Pace, at: int) -> None:
         if speaker.hurries:

@@ -75,10 +75,10 @@ async def test_the_door_applies_the_policy_to_every_question(asking, practice):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_probe_of_a_model_does_not_load_it_anew(practice, practice_models):
+async def test_the_probe_of_a_model_does_not_load_it_anew(practice, practice_models, alice):
     found = await InstalledModel.objects.select_related("host").aget(name="practice:latest")
     async with OllamaClient(practice.url) as client:
-        await prefill.honoured(client, found, Policy(load={"num_ctx": 4096}))
+        await prefill.honoured(client, found, Policy(load={"num_ctx": 4096}), person=alice.pk)
 
     assert chats(practice)[0]["options"]["num_ctx"] == 4096
 
