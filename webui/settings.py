@@ -16,8 +16,7 @@ BIND = env.text("BIND", "127.0.0.1:8000")
 PUBLIC_URL = env.address("PUBLIC_URL", f"http://localhost:{BIND.rpartition(':')[2]}")
 PUBLIC_HTTPS = urlsplit(PUBLIC_URL).scheme == "https"
 ALLOWED_HOSTS = hosts_of(PUBLIC_URL)
-ALLOWED_ORIGINS = origins_of(PUBLIC_URL)
-CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+ALLOWED_ORIGINS = CSRF_TRUSTED_ORIGINS = origins_of(PUBLIC_URL)
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 DEBUG = False
@@ -26,13 +25,13 @@ SECRET_KEY = env.text("SECRET_KEY", "") or stored_secret_key(DATA_DIR)
 OLLAMA_HOST = env.text("OLLAMA_HOST", "") or env.text("OLLAMA_BASE_URL", "http://127.0.0.1:11434")
 OLLAMA_ALLOWED_HOSTS = env.words("OLLAMA_ALLOWED_HOSTS")
 OLLAMA_SLOTS = env.whole("OLLAMA_SLOTS", default=1, least=1)
-METRICS_TOKEN = env.text("METRICS_TOKEN", "")
-USAGE_DAYS = env.whole("USAGE_DAYS", default=400, least=0)
 OLLAMA_LOAD_SECONDS = env.whole("OLLAMA_LOAD_SECONDS", default=310, least=1)
 OLLAMA_IDLE_SECONDS = env.whole("OLLAMA_IDLE_SECONDS", default=300, least=1)
 PRACTICE_BIND = env.text("PRACTICE_BIND", "127.0.0.1:11435")
 ADMIN_USERNAME = env.text("ADMIN_USERNAME", "")
 ADMIN_PASSWORD = env.text("ADMIN_PASSWORD", "")
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+USAGE_DAYS = env.whole("USAGE_DAYS", default=400, least=0)
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -122,10 +121,10 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_RATE_LIMITS = {"login_failed": "50/15m/ip,5/15m/key"}
 
 SESSION_ENGINE = "webui.accounts.sessions"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = PUBLIC_HTTPS
 SESSION_COOKIE_NAME = "__Host-session" if PUBLIC_HTTPS else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if PUBLIC_HTTPS else "csrf"
-CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 if PUBLIC_HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -137,8 +136,6 @@ TIME_ZONE = env.text("TIME_ZONE", "UTC")
 LANGUAGE_CODE = env.language("LANGUAGE", default="en")
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LANGUAGE_COOKIE_NAME = "language"
-LANGUAGE_COOKIE_SECURE = PUBLIC_HTTPS
-LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
