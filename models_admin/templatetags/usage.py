@@ -11,9 +11,3 @@ def seconds(ms: float | None) -> str:
     if ms is None:
         return "–"
     return f"{ms / 1000:.0f}" if ms >= 9_950 else f"{ms / 1000:.1f}"  # noqa: PLR2004  ten seconds, rounded
-
-
-@register.filter
-def grouped(count: int) -> str:
-    """Thousands set apart."""
-    return f"{count:,}"

@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 from typing import NamedTuple
 
 STEPS = 4  # of a scale
-NICE = (1, 2, 2.5, 5, 10)
+NICE = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 DAY_STEPS = (1, 2, 5, 10, 15, 30, 45)
 LETTER, HAN = 6.6, 12.0  # how wide they are
 FILLED = 0.62  # of the room of a day
@@ -15,7 +15,7 @@ GAP = 1.0  # between the pieces of a bar
 THINNEST = 0.5
 HAN_BEGINS = "\u2e80"
 THOUSANDS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
-WHOLE = 100  # from here on tenths say nothing
+TENTHS, WHOLE = 10, 100  # from where on hundredths, and tenths, say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +137,15 @@ def short(count: float) -> str:
     """For a scale: 350 k."""
     for unit, name in THOUSANDS:
         if count >= unit:
-            return f"{_tenths(count / unit)} {name}"
-    return _tenths(count)
+            return f"{_digits(count / unit)} {name}"
+    return _digits(count)
 
 
-def _tenths(value: float) -> str:
-    return f"{value:.0f}" if value >= WHOLE else f"{value:.1f}".removesuffix(".0")
+def _digits(value: float) -> str:
+    """Three of them say enough."""
+    if value >= WHOLE:
+        return f"{value:.0f}"
+    return f"{value:.{1 if value >= TENTHS else 2}f}".rstrip("0").rstrip(".")
 
 
 def _step(least: float, *, whole: bool) -> float:

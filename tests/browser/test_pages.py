@@ -10,7 +10,7 @@ from tests.browser.conftest import DESKTOP, PHONE, Visit, state
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # Of language, theme and width any two meet in the first four; the others are for those who have time.
-PAGES = ["/", "/settings/", "/settings/tokens/", "/people/", "/models/"]
+PAGES = ["/", "/settings/", "/settings/tokens/", "/settings/usage/", "/people/", "/models/", "/usage/"]
 LOOKS = [
     *[("en", "light", DESKTOP), ("en", "dark", PHONE), ("zh-hans", "light", PHONE), ("zh-hans", "dark", DESKTOP)],
     *[("en", "light", PHONE), ("en", "dark", DESKTOP), ("zh-hans", "light", DESKTOP), ("zh-hans", "dark", PHONE)],

@@ -133,6 +133,7 @@ def test_what_takes_too_long_is_said_and_the_page_lives(roots, used):
 
 
 def test_the_export_has_every_door_and_outcome_and_no_formulas(roots, used):
+    """S54."""
     used(output_tokens=5, model="=cmd()", prompt_tokens=2, first_piece_ms=1_500)
     used(output_tokens=1, door="background", outcome="stopped")
 
@@ -143,6 +144,7 @@ def test_the_export_has_every_door_and_outcome_and_no_formulas(roots, used):
 
 
 def test_one_s_own_page_and_export_are_of_oneself_alone(alices, used, bob):
+    """S06."""
     used(output_tokens=7)
     used(output_tokens=1_000, user=bob, model="secret:1b")
 
