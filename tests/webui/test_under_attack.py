@@ -448,6 +448,26 @@ def test_keys_are_for_the_eyes_of_the_portal_alone(portal):
     assert modes == {"secret_key": 0o600, "postgres": 0o700}
 
 
+def test_what_scripts_write_is_in_no_log(portal, token):
+    """S38, S53, S57. Tokens and questions, wherever they are put; and no line of the log is theirs."""
+    body = json.dumps({"model": MARKER, "messages": [{"role": "user", "content": MARKER}]})
+    for address in (
+        f"POST /api/chat?key={token}&q={MARKER}",
+        "POST /api/blobs/%0d%0aEvil%1b[2J",
+        "GET /v1/models/%0aEvil",
+    ):
+        shown = (
+            f"Authorization: Bearer {token}\r\nTeahouse-Host: {MARKER}\r\nUser-Agent: {MARKER}\r\nX-Api-Key: {token}"
+        )
+        head = f"{address} HTTP/1.1\r\n{shown}\r\nContent-Length: {len(body)}\r\n{END}"
+        assert exchange(portal, head, body.encode()).split()[1] in {"403", "404", "503"}  # it has no host
+    exchange(portal, f"GET /api/tags?key={token} HTTP/1.1\r\nAuthorization: Bearer {token}x\r\n{END}")
+    logs = [portal.log, (portal.data / "postgres" / "postgres.log").read_text()]
+
+    assert [word in log for log in logs for word in (token, MARKER)] == [False] * 4
+    assert not [line for line in portal.log.splitlines() if line.startswith("Evil")]
+
+
 async def test_what_people_write_is_in_no_log(portal, visit):
     """S53, S57. Questions, titles, drafts, names of models, passwords; in forms, addresses, sockets and headers."""
     alice = await visit("alice")

@@ -72,6 +72,7 @@ def portal(request):
             add_host(database, "disk", "http://127.0.0.1:9")
         yield portal
         assert portal.terminate() == 0
+        assert SECRET not in portal.log
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -14,9 +16,10 @@ from tests.webui.gateway.test_native import MESSAGES
 from tests.webui.practice.wire import connection, read_answer, read_chunk, read_head, request_bytes
 from webui.accounts import services, session_watch, tokens
 from webui.accounts.models import AccessToken
-from webui.asgi import api
+from webui.asgi import api, application
 from webui.gateway import bodies
 from webui.gateway.refusals import Refused
+from webui.inference.models import Host, Turn
 
 UNAUTHORIZED = (401, {"error": "unauthorized"})
 
@@ -112,6 +115,16 @@ async def test_a_token_opens_no_page(portal, token):
     assert (answer.status, answer.headers["location"][:9]) == (302, "/sign-in/")
 
 
+async def test_a_token_opens_no_socket(portal, admin_token):
+    """S36."""
+    origin = settings.ALLOWED_ORIGINS[0].encode()
+    for path in ("/ws/", "/ws/admin/", "/ws/admin/upload/"):
+        shown = [(b"host", b"localhost"), (b"origin", origin), (b"authorization", f"Bearer {admin_token}".encode())]
+        opening = WebsocketCommunicator(application, path, headers=shown)
+
+        assert (await opening.connect())[0] is False
+
+
 async def test_a_foreign_host_name_is_refused(portal, token):
     """S21."""
     assert (await portal.ask("GET", "/api/tags", token=token, Host="evil.example")).status == 400
@@ -203,6 +216,30 @@ async def test_a_connection_serves_one_request_after_the_other(portal, token):
             body = {"model": "practice", "messages": MESSAGES}
             writer.write(request_bytes("POST", "/api/chat", body, Authorization=f"Bearer {token}"))
             assert (await read_answer(reader)).status == 200
+
+
+async def test_a_script_that_floods_delays_anothers_request_by_one_of_its_own(portal, practice, token, bob):
+    """S46."""
+    await sync_to_async(Host.objects.update)(slots=1)
+    bobs = await sync_to_async(token_for)(bob)
+
+    def ask(who: str, secret: str) -> asyncio.Task:
+        body = {"model": "fault-gate", "messages": [{"role": "user", "content": who}]}
+        return asyncio.create_task(portal.ask("POST", "/api/chat", body, token=secret))
+
+    asking = [ask("alice", token) for _ in range(20)]
+    await practice.wait_for(lambda: practice.requests and practice.requests[-1].pieces_sent)
+    while await sync_to_async(Turn.objects.count)() < 20:
+        await asyncio.sleep(0.01)
+    asking.append(ask("bob", bobs))
+    while await sync_to_async(Turn.objects.count)() < 21:
+        await asyncio.sleep(0.01)
+    practice.release()
+    answers = await asyncio.gather(*asking)
+    order = [request.body["messages"][0]["content"] for request in practice.requests]
+
+    assert {answer.status for answer in answers} == {200}
+    assert order[:2] == ["alice", "bob"]
 
 
 FINE = {
