@@ -29,7 +29,7 @@ from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
 from webui.inference.models import Host
 from webui.ollama import ModelNotFound, OllamaClient, Progress
-from webui.ollama.modelfile import ModelfileError, parse
+from webui.ollama.modelfile import ModelfileError, of_request, parse
 from webui.ollama.options import TYPES
 from webui.text import clean_text
 
@@ -197,7 +197,15 @@ def _made_from(body: Object) -> Object:
         raise Refused(400, str(error)) from error
     if "from" in own:
         bodies.checked(own["from"])
-    return request
+    return {**_as_modelfile(request), **request}
+
+
+def _as_modelfile(request: Object) -> Object:
+    """For hosts before 0.5.5, which read nothing else; where it says anything that they could not read, without."""
+    try:
+        return {"modelfile": str(of_request(request))} if {"from", "files"} & request.keys() else {}
+    except (ModelfileError, AttributeError, KeyError, TypeError):
+        return {}
 
 
 def _check_parameters(parameters: object) -> None:

@@ -16,7 +16,7 @@ text that a browser sent with "\\r\\n" has plain newlines.
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -216,6 +216,29 @@ def _add(fields: dict[str, Any], command: Command) -> None:
         fields["files"] = {"model.gguf": value.removeprefix("@")}
     elif name in SINGLE and value:
         fields[name] = value  # the last one counts
+
+
+def of_request(fields: Mapping[str, Any]) -> Modelfile:
+    """What says the same as the fields of a create request, to hosts before 0.5.5. Raises ModelfileError."""
+    files = [f"@{digest.replace('-', ':')}" for digest in fields.get("files", {}).values()]
+    found = [Command("from", value) for value in [*([fields["from"]] if "from" in fields else []), *files]]
+    found += [Command(name, fields[name]) for name in ("template", "system") if name in fields]
+    found += [Command("license", text) for text in _listed(fields.get("license"))]
+    for name, value in fields.get("parameters", {}).items():
+        found += [Command("parameter", _as_text(each), name) for each in _listed(value)]
+    for message in fields.get("messages", []):
+        found.append(Command("message", message["content"], message["role"]))
+    if not all(isinstance(command.value, str) for command in found):
+        raise ModelfileError("a value that is no text")
+    return Modelfile(tuple(found))
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _add_parameter(parameters: dict[str, Any], command: Command) -> None:

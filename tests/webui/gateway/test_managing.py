@@ -306,7 +306,38 @@ async def test_a_host_is_sent_what_ollama_knows_and_nothing_more(portal, jobs, p
         "model": "mine",
         "name": "mine",
         "stream": True,
+        "modelfile": "FROM practice\nSYSTEM a\ufffd\ufffd\nPARAMETER temperature 1\nPARAMETER stop x\n",
     }
+
+
+async def test_an_old_host_makes_the_same_model(portal, jobs, admin_token):
+    wish = {"from": "practice", "system": "Be\nshort.", "parameters": {"stop": ["a", "b"], "temperature": 0.5}}
+    wish |= {"messages": [{"role": "user", "content": "Hello"}], "license": ["MIT", "X11"]}
+    shown = []
+    async with PracticeHost(faults=True, old=True) as old:
+        await sync_to_async(install)(old.url, "old")
+        for host, url in (("practice", portal.host.base_url), ("old", old.url)):
+            named = {"token": admin_token, "Teahouse-Host": host}
+            made = await portal.ask("POST", "/api/create", {"model": "mine", **wish}, **named)
+            assert made.lines[-1] == {"status": "success"}
+            shown.append((await ask(url, "POST", "/api/show", {"model": "mine"})).value | {"modified_at": ""})
+
+    assert shown[0] == shown[1]
+
+
+async def test_what_a_modelfile_cannot_say_is_left_to_the_host(portal, jobs, practice, admin_token):
+    for odd in ({"messages": "a"}, {"messages": [1]}, {"system": 1}, {"license": {}}, {"template": 'a\n"""\nb'}):
+        await portal.ask("POST", "/api/create", {"model": "mine", "from": "practice", **odd}, token=admin_token)
+
+        assert "modelfile" not in practice.requests[-1].body
+
+
+async def test_when_the_portal_ends_its_scripts_are_told(portal, jobs, admin_token):
+    async with begun(portal, admin_token) as reader:
+        await jobs.close()
+        lines = [chunk async for chunk in rest(reader)]
+
+    assert json.loads(lines[-1]) == {"error": "the portal restarts; what was begun goes on by itself"}
 
 
 @asynccontextmanager
