@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = ("webui", "chat", "models_admin")
 
-TOOLS = {"webui.text", "webui.ids", "webui.db", "webui.env", "webui.http", "webui.faults", "webui.sheet"}
+TOOLS = {"webui.text", "webui.ids", "webui.db", "webui.env", "webui.http", "webui.faults", "webui.tasks", "webui.sheet"}
 ACCOUNTS = TOOLS | {"webui.accounts"}
 INFERENCE = ACCOUNTS | {"webui.ollama", "webui.inference", "webui.practice"}
 MAY_IMPORT = {

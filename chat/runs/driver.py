@@ -5,11 +5,10 @@ the process they do nothing, for another process will find the row.
 """
 
 import asyncio
-import contextvars
 import logging
-from collections.abc import Callable, Coroutine
+import secrets
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 from uuid import UUID, uuid4
 
 from chat import hub, live
@@ -19,6 +18,7 @@ from chat.runs.execution import Execution
 from chat.runs.growing import GrowingAnswer
 from chat.runs.record import Recorder
 from webui.db import DatabaseAway, run_db
+from webui.tasks import lasting_task, task
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Driver:
         self._go_on = go_on
         self.owner = uuid4()
         self.loop = asyncio.get_running_loop()
-        self.recorder = Recorder(self.owner, on_renewed=self._renewed, on_delay=live.saving_changed)
+        self.recorder = Recorder(self.owner, alive=self._alive, on_renewed=self._renewed, on_delay=live.saving_changed)
         self._executions: dict[UUID, Execution] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
@@ -59,9 +59,9 @@ class Driver:
         global _driver  # noqa: PLW0603  one driver per process
         _driver = self
         hub.open_on(self.loop)
-        self._claiming = _task(self._claim())
-        self._sweeping = _task(self._sweep())
-        self._recording = _task(self.recorder.record())
+        self._claiming = lasting_task("claiming runs", self._claim)
+        self._sweeping = lasting_task("sweeping", self._sweep)
+        self._recording = lasting_task("recording", self.recorder.record)
 
     async def close(self, grace_s: float) -> None:
         """Take no more runs, let the running ones end within ``grace_s``, hand over the rest."""
@@ -117,17 +117,37 @@ class Driver:
         hub.begin(answer)
         execution = Execution(run, answer, self.owner, self.recorder, go_on=self._go_on)
         self._executions[run.pk] = execution
-        task = _task(execution.run())
-        execution.task = task
-        self._running.add(task)
-        task.add_done_callback(lambda done: self._ended(run, answer, done))
+        execution.task = task(execution.run())
+        self._running.add(execution.task)
+        execution.task.add_done_callback(lambda done: self._ended(execution, done))
 
-    def _ended(self, run: Run, answer: GrowingAnswer, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._executions.pop(run.pk, None)
-        hub.end(answer)
-        if not task.cancelled() and task.exception():
-            log.error("run %s died", run.pk, exc_info=task.exception())
+    def _ended(self, execution: Execution, done: asyncio.Task[None]) -> None:
+        self._running.discard(done)
+        if not done.cancelled() and (bug := done.exception()):
+            self._report(execution, bug)
+        else:
+            self._forget(execution)
+
+    def _report(self, execution: Execution, bug: BaseException) -> None:
+        """An answer ends, whatever happens; people read a number by which the log can be searched."""
+        number = secrets.token_hex(4)
+        log.error("error %s in run %s", number, execution.run_id, exc_info=bug)
+        ending = task(execution.end_by_bug(number))
+        self._running.add(ending)
+        ending.add_done_callback(lambda done: self._ended_by_bug(execution, done))
+
+    def _ended_by_bug(self, execution: Execution, done: asyncio.Task[None]) -> None:
+        self._running.discard(done)
+        self._forget(execution)
+        if not done.cancelled() and (bug := done.exception()):  # then its lease runs out, and a sweep ends it
+            log.error("run %s could not be ended", execution.run_id, exc_info=bug)
+
+    def _forget(self, execution: Execution) -> None:
+        self._executions.pop(execution.run_id, None)
+        hub.end(execution.answer)
+
+    def _alive(self) -> list[UUID]:
+        return list(self._executions)
 
     def _renewed(self, ours: dict[UUID, bool]) -> None:
         """Leases were renewed: stop what others asked to stop, drop what is no longer ours."""
@@ -136,8 +156,3 @@ class Driver:
                 execution.stop()
             elif run not in ours and execution.since_claim_s > state.LEASE.total_seconds():
                 execution.abandon()
-
-
-def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """With an empty context: what happened to create the task must not leak into it."""
-    return asyncio.create_task(work, context=contextvars.Context())

@@ -29,6 +29,7 @@ from webui.ollama import ChatChunk, OllamaError, UnexpectedAnswer
 log = logging.getLogger(__name__)
 
 SILENT_SHARE = 0.1  # of the time after which a silent model is given up: then pages say that nothing comes
+FAULT_AT = 5  # pieces
 SPOKEN_PHASES = {Phase.READING, Phase.THINKING, Phase.WRITING}
 
 
@@ -48,7 +49,7 @@ class Execution:
     ) -> None:
         self._run = run
         self._go_on = go_on
-        self._answer = answer
+        self.answer = answer
         self._owner = owner
         self._recorder = recorder
         self._clock = Clock()
@@ -57,6 +58,10 @@ class Execution:
         self._has_streamed = False
         self._abandoned = False
         self._last: ChatChunk | None = None
+
+    @property
+    def run_id(self) -> UUID:
+        return self._run.pk
 
     @property
     def since_claim_s(self) -> float:
@@ -87,7 +92,15 @@ class Execution:
         finally:
             storing.cancel()
             listening.cancel()
-        self._answer.close()
+        self.answer.close()
+        await self._end(ending)
+
+    async def end_by_bug(self, number: str) -> None:
+        """What ``run`` could not end: by the number its record is found in the log."""
+        self._has_streamed = True
+        await self._end(self._ending(State.FAILED, "bug", number))
+
+    async def _end(self, ending: Ending) -> None:
         if self._abandoned:
             return
         await self._recorder.forget(self._run.pk)
@@ -163,11 +176,13 @@ class Execution:
         if not (chunk.text or chunk.thinking):
             return
         self._clock.piece(thinking=not chunk.text)
-        self._record(RunPiece.Kind.THINKING, self._answer.thought.length, chunk.thinking)
-        self._record(RunPiece.Kind.TEXT, self._answer.answer.length, chunk.text)
-        self._answer.append(text=chunk.text, thinking=chunk.thinking)
+        if self._clock.pieces == FAULT_AT:
+            faults.here("in_mid_answer")
+        self._record(RunPiece.Kind.THINKING, self.answer.thought.length, chunk.thinking)
+        self._record(RunPiece.Kind.TEXT, self.answer.answer.length, chunk.text)
+        self.answer.append(text=chunk.text, thinking=chunk.thinking)
         phase = Phase.WRITING if chunk.text else Phase.THINKING
-        progress = self._answer.progress
+        progress = self.answer.progress
         if progress.phase != phase or progress.silent_since:
             self._loaded()
             self._enter(phase, thought_s=self._clock.thought_s if chunk.text else None, silent_since=None)
@@ -177,21 +192,21 @@ class Execution:
             self._recorder.add(Piece(self._run.pk, kind, offset, text))
 
     def _loaded(self) -> None:
-        if self._answer.progress.phase == Phase.LOADING:
+        if self.answer.progress.phase == Phase.LOADING:
             self._phases.put_nowait(partial(state.run_on, self._run, self._owner))
 
     def _enter(self, phase: Phase, **facts: object) -> None:
         """Another phase, or something else of it that the pages should hear of."""
-        before = self._answer.progress
-        self._answer.turn_to(phase, **facts)
-        if self._answer.progress.differs_from(before):
+        before = self.answer.progress
+        self.answer.turn_to(phase, **facts)
+        if self.answer.progress.differs_from(before):
             self._show()
 
     async def _notice_silence(self) -> None:
         """Say so when nothing comes for long: a person may stop then, or keep waiting."""
         patience_s = settings.OLLAMA_IDLE_SECONDS * SILENT_SHARE
         while True:
-            silent_s, phase = self._clock.silent_s, self._answer.progress.phase
+            silent_s, phase = self._clock.silent_s, self.answer.progress.phase
             if silent_s >= patience_s and phase in SPOKEN_PHASES:
                 self._enter(phase, silent_since=timezone.now() - timedelta(seconds=silent_s))
             await asyncio.sleep(patience_s - silent_s if silent_s < patience_s else patience_s)
@@ -220,8 +235,8 @@ class Execution:
     def _ending(self, ends_as: State, error: str = "", detail: str = "", *, until: datetime | None = None) -> Ending:
         return Ending(
             ends_as,
-            self._answer.text,
-            self._answer.thinking,
+            self.answer.text,
+            self.answer.thinking,
             error=error,
             error_detail=detail[:500],
             error_until=until,
@@ -239,7 +254,7 @@ class Clock:
         self._first: float | None = None
         self._first_text: float | None = None
         self._thinks = False
-        self._pieces = 0
+        self.pieces = 0
         self._queue_ms = 0.0
 
     def start(self, queue_ms: float) -> None:
@@ -252,7 +267,7 @@ class Clock:
 
     def piece(self, *, thinking: bool) -> None:
         now = self._heard = time.monotonic()
-        self._pieces += 1
+        self.pieces += 1
         self._first = self._first or now
         self._thinks = self._thinks or thinking
         if not thinking:
@@ -271,7 +286,7 @@ class Clock:
     def stats(self, last: ChatChunk | None, before: dict[str, object]) -> dict[str, object]:
         """What the line below an answer shows; Ollama's counters where it sent them. Adds to ``before``."""
         counters = last.counters if last else None
-        tokens = counters.output_tokens if counters else self._pieces
+        tokens = counters.output_tokens if counters else self.pieces
         earlier = before.get("tokens")
         known = {
             "tokens": tokens + (earlier if before.get("continued") and isinstance(earlier, int) else 0),
@@ -290,7 +305,7 @@ class Clock:
         """The figures of the ledger."""
         counters = last.counters if last else None
         figures: dict[str, float | int] = {
-            "output_tokens": counters.output_tokens if counters else self._pieces,
+            "output_tokens": counters.output_tokens if counters else self.pieces,
             "prompt_tokens": counters.prompt_tokens if counters else 0,
             "load_ms": counters.load_ms if counters else 0,
             "queue_ms": self._queue_ms,

@@ -30,7 +30,7 @@ APPEND = """
 """
 RENEW = """
     update chat_run set lease_expires = now() + %s
-    where owner = %s and state in ('queued', 'loading', 'running')
+    where owner = %s and id = any(%s) and state in ('queued', 'loading', 'running')
     returning id, stop_requested
 """
 
@@ -51,18 +51,20 @@ class CannotSave(Exception):
 class Recorder:
     """Appends pieces for one process.
 
-    ``on_renewed`` hears which runs are still ours, and of each whether somebody asked to stop it; ``on_delay``
-    hears when the database is away, and when it is back.
+    ``alive`` says whose leases to renew; ``on_renewed`` hears which runs are still ours, and of each whether
+    somebody asked to stop it; ``on_delay`` hears when the database is away, and when it is back.
     """
 
     def __init__(
         self,
         owner: UUID,
         *,
+        alive: Callable[[], list[UUID]],
         on_renewed: Callable[[dict[UUID, bool]], None],
         on_delay: Callable[[bool], None],
     ) -> None:
         self._owner = owner
+        self._alive = alive
         self._on_renewed = on_renewed
         self._on_delay = on_delay
         self._failures = 0
@@ -167,7 +169,7 @@ class Recorder:
 
     async def _renew(self) -> None:
         connection = await self._connect()
-        cursor = await connection.execute(RENEW, (LEASE, self._owner))
+        cursor = await connection.execute(RENEW, (LEASE, self._owner, self._alive()))
         now = time.monotonic()
         if now - self._renewed_at > GAP_S:
             self._back_at = now
