@@ -100,7 +100,9 @@ class GuardedChannel(http.HTTPChannel):
         self._networkProducer.pauseProducing()
 
     def go_on(self) -> None:
-        self.still_coming()
+        """What was held may have been the last of a body: then nobody waits for more of it."""
+        if not self._handlingRequest:
+            self.still_coming()
         self._networkProducer.resumeProducing()
 
     def still_coming(self) -> None:

@@ -42,11 +42,13 @@ async def body_size(scope, receive, send):
 
 
 async def pieces(scope, receive, send):
-    """Takes a body bit by bit. By what follows the path: at once, after a while, or not at all."""
+    """Takes a body bit by bit. By what follows the path: at once, after a while, slowly, or not at all."""
     match scope["path"]:
         case "/pieces/later":
             say("pieces wait")
             await asyncio.sleep(1)
+        case "/pieces/slow":
+            await asyncio.sleep(0.2)
         case "/pieces/refused":
             await answer(send, "refused", status=401)
             return
@@ -55,6 +57,8 @@ async def pieces(scope, receive, send):
         size += len(message["body"])
         parts += 1
         if not message["more_body"]:
+            if scope["path"] == "/pieces/slow":
+                await asyncio.sleep(0.6)
             await answer(send, f"{size} in {'parts' if parts > 1 else 'one'}")
             return
     say(f"pieces gone {size}")
@@ -169,7 +173,7 @@ async def flooding_socket(scope, receive, send):
     say(f"flood over {sent}")
 
 
-PIECES = ["/pieces", "/pieces/later", "/pieces/refused"]
+PIECES = ["/pieces", "/pieces/later", "/pieces/slow", "/pieces/refused"]
 PLACES = {
     "/body": body_size,
     "/memory": memory,

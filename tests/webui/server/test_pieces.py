@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from webui.server.pieces import ROOM
+
 from .conftest import everything
 
 pytestmark = pytest.mark.server
@@ -100,6 +102,15 @@ def test_the_application_learns_that_the_client_has_gone(shared):
         peer.sendall(post("/pieces", 100_000) + b"a" * 1000)
 
     assert shared.says("pieces gone") == "1000"
+
+
+def test_nobody_waits_for_more_of_a_body_that_is_whole(scene):
+    """Its last bytes were more than may wait, so nothing was read for a moment."""
+    server = scene(stalled_seconds=0.3)
+    with server.connect() as peer:
+        peer.sendall(post("/pieces/slow", ROOM + 1000) + b"a" * (ROOM + 1000))
+
+        assert f"{ROOM + 1000} in " in everything(peer)
 
 
 def test_a_client_that_sends_no_more_is_cut_off(scene):
