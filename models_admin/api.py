@@ -106,10 +106,15 @@ async def has_blob(call: Call) -> None:
 
 
 async def take_blob(call: Call) -> None:
-    """Hand a file on to the host as it comes. One that is there already is not read, as Ollama does."""
+    """Hand a file on to the host as it comes.
+
+    One that is there already goes nowhere, but is heard to its end: clients answered before it may lose the answer.
+    """
     host, digest = await read_db(_host_for, call), _digest_of(call)
     client = client_of(host)
     if await client.has_blob(digest):
+        async for _ in call.chunks():
+            pass
         await call.answer(OK)
         return
     size = await _upload(client, digest, call)

@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import os
+import shutil
 from contextlib import asynccontextmanager, suppress
 
+import ollama
 import pytest
 
 from tests.faults.conftest import public_directory
@@ -43,7 +45,9 @@ class Disk:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                if head.startswith(b"POST /api/blobs/"):
+                if head.startswith(b"HEAD /api/blobs/") and self.read:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                elif head.startswith(b"POST /api/blobs/"):
                     await self._take(reader)
                     writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
                 else:
@@ -124,6 +128,38 @@ async def test_a_script_waits_for_a_host_that_takes_nothing(portal, disk):
     assert (answer.status, f"sha256:{disk.hash.hexdigest()}") == (201, DIGEST)
     assert is_held
     assert grown < 10 * MIB
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("files") / "model.gguf"
+    with file.open("wb") as writing:
+        for _ in range(PIECES):
+            writing.write(PIECE)
+    return file
+
+
+async def test_ollama_s_client_uploads_it_and_again(portal, disk, file):
+    """The second time the host has it, and is not sent it."""
+    disk.open.set()
+    async with asyncio.timeout(60), ollama.AsyncClient(portal.url, headers={"Authorization": f"Bearer {SECRET}"}) as to:
+        digests = [await to.create_blob(file) for _ in range(2)]
+
+    assert digests == [DIGEST] * 2
+    assert disk.read == PIECES * MIB
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+async def test_curl_uploads_it(portal, disk, file):
+    """It asks first whether it may."""
+    disk.open.set()
+    words = ["-X", "POST", "-T", str(file), "-H", f"Authorization: Bearer {SECRET}", "-w", "%{http_code}"]
+    curl = await asyncio.create_subprocess_exec(
+        "curl", "-s", *words, f"{portal.url}/api/blobs/{DIGEST}", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await curl.communicate()
+
+    assert (out, f"sha256:{disk.hash.hexdigest()}") == (b"201", DIGEST)
 
 
 @pytest.mark.parametrize("secret", ["", f"{SECRET}x"])
