@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webui.settings")
 pages = get_asgi_application()
 
 from chat.routing import socket_urlpatterns as of_chat  # noqa: E402  needs a loaded Django
-from models_admin import api as of_managing  # noqa: E402
+from models_admin.api import routes as of_managing  # noqa: E402
 from models_admin.routing import socket_urlpatterns as of_admin  # noqa: E402
 from webui.gateway.app import ROUTES, beside  # noqa: E402
 from webui.sockets import known_origin, refuse, signed_in  # noqa: E402

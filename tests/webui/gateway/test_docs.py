@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models_admin.api import ROUTES as MANAGING
+from models_admin.api.routes import ROUTES as MANAGING
 from webui.asgi import api
 
 TEXT = (Path(__file__).parents[3] / "docs/api.md").read_text()

@@ -112,7 +112,7 @@ async def test_a_file_arrives_whole_and_is_not_held_in_memory(portal, disk):
         answer = await read_answer(reader)
 
     assert (answer.status, f"sha256:{disk.hash.hexdigest()}") == (201, DIGEST)
-    assert most - before < 30 * MIB
+    assert most - before < 10 * MIB
 
 
 async def test_a_script_waits_for_a_host_that_takes_nothing(portal, disk):

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from asgiref.sync import sync_to_async
 
-from models_admin.api import ROUTES as MANAGING
+from models_admin.api.routes import ROUTES as MANAGING
 from models_admin.jobs import services, state, story
 from models_admin.jobs.progress import Figures
 from models_admin.models import Job, State
@@ -73,6 +73,7 @@ NOT_MADE = [
     ({"files": [1]}, 400, "invalid digest format"),
     ({"from": "practice", "adapters": {"a": "/etc/passwd"}}, 400, "invalid digest format"),
     ({"modelfile": "FROM /etc/passwd"}, 400, "invalid model name"),
+    ({"modelfile": "FROM /etc/passwd\nFROM practice"}, 400, "invalid model name"),
     ({"modelfile": "FROM practice\nADAPTER /etc/passwd"}, 400, "adapter must be a file that was uploaded"),
     ({"from": "practice", "parameters": {"stop": "x"}}, 400, 'option "stop" must be of type array'),
     ({"from": "practice", "parameters": {"num_ctx": 1.5}}, 400, 'option "num_ctx" must be of type integer'),

@@ -5,14 +5,13 @@ administrator, and not ended by a script that leaves. Answers say in ``Teahouse-
 """
 
 import json
-import math
-import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 from django.db import transaction
 
+from models_admin.api.recipe import DIGEST, recipe_in
 from models_admin.jobs import services
 from models_admin.jobs.story import NotDone, follow
 from models_admin.models import Job
@@ -29,25 +28,11 @@ from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
 from webui.inference.models import Host
 from webui.ollama import ModelNotFound, OllamaClient, Progress
-from webui.ollama.modelfile import ModelfileError, of_request, parse
-from webui.ollama.options import TYPES
 from webui.text import clean_text
 
 HOST = "Teahouse-Host"
 PLAIN_JSON = "application/json"  # as Ollama has it here
-DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}")
 OK, CREATED, NOT_FOUND = 200, 201, 404
-# What a model may be made from; nothing that names another server or a file of the host's.
-MADE_FROM = [
-    *("from", "files", "adapters", "template", "system", "license", "parameters", "messages", "quantize"),
-    *("renderer", "parser", "requires", "modelfile"),
-]
-KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
-    int: ((int,), "integer"),
-    float: ((int, float), "float32"),
-    bool: ((bool,), "boolean"),
-    list: ((list,), "array"),
-}
 
 
 async def pull(call: Call) -> None:
@@ -67,7 +52,7 @@ async def push(call: Call) -> None:
 async def create(call: Call) -> None:
     body = await call.body()
     model = bodies.checked(bodies.text_of(body, "model", "name")).strip()
-    request = _made_from(body)
+    request = recipe_in(body)
     base = bodies.text_of(request, "from")
     host = await read_db(_host_for, call, base)
     if base:  # Ollama would fetch it from the internet
@@ -186,58 +171,6 @@ def _digest_of(call: Call) -> str:
     if not DIGEST.fullmatch(digest):
         raise Refused(400, "invalid digest format")
     return digest
-
-
-def _made_from(body: Object) -> Object:
-    """What a new model is made from, as it can be stored. Raises Refused where it would break, or read a file."""
-    request: Object = {name: _storable(body[name]) for name in MADE_FROM if name in body}
-    for name in ("files", "adapters"):
-        files = request.get(name, {})
-        if not isinstance(files, dict) or not all(DIGEST.fullmatch(str(digest)) for digest in files.values()):
-            raise Refused(400, "invalid digest format")
-    _check_parameters(request.get("parameters", {}))
-    try:
-        own = parse(bodies.text_of(request, "modelfile")).request() if "modelfile" in request else {}
-    except ModelfileError as error:
-        raise Refused(400, str(error)) from error
-    if "from" in own:
-        bodies.checked(own["from"])
-    return {**_as_modelfile(request), **request}
-
-
-def _as_modelfile(request: Object) -> Object:
-    """For hosts before 0.5.5, which read nothing else; where it says anything that they could not read, without."""
-    try:
-        return {"modelfile": str(of_request(request))} if {"from", "files"} & request.keys() else {}
-    except (ModelfileError, AttributeError, KeyError, TypeError):
-        return {}
-
-
-def _check_parameters(parameters: object) -> None:
-    """A host stores whatever it is given; then every question fails."""
-    if not isinstance(parameters, dict):
-        raise Refused(400, "json: cannot unmarshal parameters that are no object")
-    for name, value in parameters.items():
-        if name not in TYPES:
-            raise Refused(400, f"unknown parameter '{name}'")
-        kinds, word = KINDS[TYPES[name]]
-        if type(value) not in kinds:
-            raise Refused(400, f'option "{name}" must be of type {word}')
-
-
-def _storable(value: Any) -> Any:
-    """JSON without what PostgreSQL cannot keep."""
-    match value:
-        case str():
-            return clean_text(value)
-        case list():
-            return [_storable(item) for item in value]
-        case dict():
-            return {clean_text(name): _storable(item) for name, item in value.items()}
-        case float() if not math.isfinite(value):
-            raise Refused(400, "json: cannot unmarshal a number that is too large")
-        case _:
-            return value
 
 
 # Jobs
