@@ -51,12 +51,12 @@ def record(
     record_for(who, action, what, before=before, after=after, address=client_address(request))
 
 
-def record_refusal(request: HttpRequest) -> None:
+def record_refusal(who: User, path: str, address: str) -> None:
     """Somebody asked for what only administrators may see. The log is not theirs to fill, so a few a minute suffice."""
     minute_ago = timezone.now() - timedelta(minutes=1)
-    lately = AuditEntry.objects.filter(at__gt=minute_ago, who=request.user.pk, action="refused")
+    lately = AuditEntry.objects.filter(at__gt=minute_ago, who=who, action="refused")
     if lately.count() < REFUSALS_A_MINUTE:
-        record(request, "refused", request.path)
+        record_for(who, "refused", path, address=address)
 
 
 def record_for(

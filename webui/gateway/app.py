@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from webui.accounts import tokens
+from webui.accounts.addresses import address_in
+from webui.accounts.audit import record_refusal
 from webui.accounts.models import AccessToken
 from webui.accounts.session_watch import watched_token
 from webui.db import run_db
@@ -108,6 +110,7 @@ async def _serve(call: Call, routes: Routes) -> None:
     route = _route_of(call, routes)
     if route.admin and not tokens.administers(call.token):
         log.warning("token %s does not administer and asked for %s", call.token.pk, call.path)
+        await run_db(record_refusal, call.token.user, call.path, address_in(call.scope))
         raise Refused(403, "this token may not manage models")
     await _while_wanted(call, route.handle(call))
 

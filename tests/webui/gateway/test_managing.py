@@ -106,13 +106,14 @@ def last_of_each(lines: list) -> list:
     return list({(line.get("status"), line.get("digest")): line for line in lines}.values())
 
 
-async def test_a_token_of_a_member_manages_nothing(portal, practice, token):
-    """S31."""
+async def test_a_token_of_a_member_manages_nothing(portal, practice, token, alice):
+    """S31, S58."""
     for verb, path in MANAGING:
         answer = await portal.ask(verb, path.format(digest=DIGEST), {"model": "practice"}, token=token)
 
         assert (answer.status, practice.requests) == (403, [])
         assert verb == "HEAD" or answer.value == {"error": "this token may not manage models"}
+    assert await AuditEntry.objects.filter(who=alice, action="refused", what="/api/pull").aexists()
 
 
 async def test_an_administrator_who_became_a_member_manages_nothing(portal, practice, admin_token, root):
