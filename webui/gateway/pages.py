@@ -4,9 +4,11 @@ import json
 import shlex
 from datetime import timedelta
 from string import Template
+from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -26,6 +28,7 @@ from webui.ollama.names import normal
 ENDS = {"7": _("in 7 days"), "30": _("in 30 days"), "90": _("in 90 days"), "365": _("in a year"), "": _("never")}
 USUAL_END = "90"
 SOON = timedelta(days=7)
+MOST = 100  # of one person, ended ones included that were not revoked
 CURL = """\
 curl $address/api/chat \\
   -H "Authorization: Bearer $secret" \\
@@ -67,10 +70,16 @@ class TokenForm(LimitsForm):
 
     def __init__(self, user: User, data: object = None) -> None:
         super().__init__(data)  # type: ignore[arg-type]  # a QueryDict or nothing
+        self._user = user
         found = models_for(user)
         self.offered = sorted({normal(name) for name, _can in found})
         self.talking = [name for name, can in found if "completion" in can or not can]
         self.fields["models"].choices = [(name, name) for name in self.offered]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        if _unrevoked(self._user).count() >= MOST:
+            raise ValidationError(_("You have %(n)d tokens: revoke one that is not needed any more.") % {"n": MOST})
+        return self.cleaned_data
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from webui.accounts import tokens
 from webui.accounts.models import AccessToken, AuditEntry
+from webui.gateway import pages
 from webui.gateway.pages import snippets
 from webui.inference.models import InstalledModel, ModelAccess
 
@@ -108,6 +109,14 @@ def test_what_is_wrong_is_said_and_nothing_made(alices, models, fields):
 
     assert 'role="alert"' in text
     assert not AccessToken.objects.exists()
+
+
+def test_nobody_keeps_more_tokens_than_a_page_shows(alices, alice, monkeypatch):
+    monkeypatch.setattr(pages, "MOST", 2)
+    texts = [page(alices, name="script") for _ in range(3)]
+
+    assert "You have 2 tokens" in texts[2]
+    assert AccessToken.objects.count() == 2
 
 
 def test_the_models_of_others_are_not_offered(alices, models):

@@ -3,6 +3,9 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import ollama
+import openai
+import pytest
 from asgiref.sync import sync_to_async
 
 from tests.webui.gateway.conftest import token_for
@@ -31,9 +34,10 @@ async def test_the_refusal_says_when_to_ask_again(portal, practice, token, alice
     assert len([asked for asked in practice.requests if asked.endpoint == "/api/chat"]) == 1
 
 
-async def test_openai_clients_are_refused_in_their_form(portal, token, alice):
+@pytest.mark.parametrize("stream", [False, True])
+async def test_openai_clients_are_refused_in_their_form(portal, token, alice, stream):
     await limit(User.objects.filter(pk=alice.pk), at_once=0)
-    answer = await portal.ask("POST", "/v1/chat/completions", BODY, token=token)
+    answer = await portal.ask("POST", "/v1/chat/completions", {**BODY, "stream": stream}, token=token)
 
     assert (answer.status, answer.headers["retry-after"]) == (429, "2")
     assert answer.value["error"] == {
@@ -42,6 +46,20 @@ async def test_openai_clients_are_refused_in_their_form(portal, token, alice):
         "param": None,
         "code": None,
     }
+
+
+async def test_real_clients_understand_the_refusal(portal, token, alice):
+    await limit(User.objects.filter(pk=alice.pk), per_minute=0)
+    native = ollama.AsyncClient(f"{portal.url}/ollama", headers={"Authorization": f"Bearer {token}"})
+    other = openai.AsyncOpenAI(base_url=f"{portal.url}/v1", api_key=token, max_retries=0)
+    async with native._client, other:
+        with pytest.raises(ollama.ResponseError, match="ask again at") as of_ollama:
+            await native.chat("practice", MESSAGES)
+        with pytest.raises(openai.RateLimitError, match="ask again at") as of_openai:
+            await other.chat.completions.create(model="practice", messages=MESSAGES)
+
+    assert of_ollama.value.status_code == 429
+    assert 55 <= int(of_openai.value.response.headers["retry-after"]) <= 60
 
 
 async def test_the_tokens_of_what_was_answered_count(portal, token, alice):
