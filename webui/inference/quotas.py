@@ -102,9 +102,10 @@ def refused(
         else:
             for quota in quotas:
                 counts[quota.owner].add(quota)
-    for owner, row in rows.items():
-        row.at = counts[owner].at
-    LateRequests.objects.bulk_update(rows.values(), ["at"])
+    changed = [owner for owner, row in rows.items() if row.at != counts[owner].at]
+    for owner in changed:
+        rows[owner].at = counts[owner].at
+    LateRequests.objects.bulk_update([rows[owner] for owner in changed], ["at"])
     return found
 
 
