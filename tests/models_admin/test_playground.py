@@ -12,7 +12,7 @@ from django.utils import timezone
 from models_admin.playground.views import cosine
 from tests.models_admin.test_models import words
 from tests.pages import Page
-from webui.accounts.models import AuditEntry, Group
+from webui.accounts.models import AuditEntry, Group, User
 from webui.inference import door
 from webui.inference.clients import close_clients
 from webui.inference.door import Completion
@@ -224,3 +224,16 @@ async def test_who_has_no_models_is_told(roots, host):
     page = words(await roots.get("/playground/"))
     assert "No model writes text here" in page
     assert "No model makes vectors here" in page
+
+
+async def test_a_limit_is_named_with_the_time_when_to_ask_again(async_client, root, embedding):
+    """Q2."""
+    await User.objects.filter(pk=root.pk).aupdate(per_minute=0)
+    await async_client.aforce_login(root)
+    [line] = await told(async_client)
+    vectors = (await async_client.post("/playground/embed/", VECTORS)).content.decode()
+
+    for text in (line["failed"], vectors):
+        assert "That was too often within a minute" in text
+        assert "You can ask again from " in text
+    assert not await Usage.objects.aexists()

@@ -108,7 +108,7 @@ class Usage(models.Model):
     run = models.UUIDField(unique=True)
     door = models.CharField(max_length=10, choices=Door.choices)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="usage")
-    token = models.ForeignKey(AccessToken, on_delete=models.SET_NULL, null=True, related_name="usage")
+    token = models.ForeignKey(AccessToken, on_delete=models.SET_NULL, null=True, db_index=False, related_name="usage")
     host = models.CharField(max_length=80, blank=True)
     model = models.CharField(max_length=400)
     prompt_tokens = models.PositiveIntegerField(default=0)
@@ -159,7 +159,7 @@ class Turn(models.Model):
     id = models.UUIDField(primary_key=True)
     line = models.ForeignKey(WaitingLine, on_delete=models.CASCADE, related_name="turns")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="turns")
-    token = models.ForeignKey(AccessToken, on_delete=models.SET_NULL, null=True, related_name="turns")
+    token = models.ForeignKey(AccessToken, on_delete=models.SET_NULL, null=True, db_index=False, related_name="turns")
     door = models.CharField(max_length=10, choices=Usage.Door.choices)
     rank = models.SmallIntegerField()
     round = models.BigIntegerField()
@@ -184,8 +184,8 @@ class LateRequests(models.Model):
     Whoever decides whether they may ask again holds this row, so that two processes cannot both let in the last one.
     """
 
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    token = models.ForeignKey(AccessToken, on_delete=models.CASCADE, null=True, related_name="+")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="+")
+    token = models.ForeignKey(AccessToken, on_delete=models.CASCADE, null=True, db_index=False, related_name="+")
     at = models.JSONField(default=list)  # seconds, the earliest first
 
     class Meta:

@@ -24,14 +24,22 @@ class Migration(migrations.Migration):
             model_name="turn",
             name="token",
             field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="turns", to="accounts.accesstoken"
+                null=True,
+                db_index=False,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="turns",
+                to="accounts.accesstoken",
             ),
         ),
         migrations.AddField(
             model_name="usage",
             name="token",
             field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="usage", to="accounts.accesstoken"
+                null=True,
+                db_index=False,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="usage",
+                to="accounts.accesstoken",
             ),
         ),
         migrations.AddIndex(
@@ -44,14 +52,21 @@ class Migration(migrations.Migration):
             model_name="laterequests",
             name="person",
             field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
             ),
         ),
         migrations.AddField(
             model_name="laterequests",
             name="token",
             field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.accesstoken"
+                null=True,
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="accounts.accesstoken",
             ),
         ),
         migrations.AddConstraint(
