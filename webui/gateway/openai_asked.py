@@ -67,10 +67,11 @@ def chat(body: Object) -> Object:
         raise Refused(400, "[] is too short - 'messages'")
     if not all(isinstance(message, dict) for message in messages):
         raise Refused(400, "invalid message format")
+    called = _tools_called(messages)
     wanted: Object = {
         **_asked(body),
         **_given(body, "tools", "logprobs", "top_logprobs"),
-        "messages": [part for message in messages for part in _in_parts(message, messages)],
+        "messages": [part for message in messages for part in _in_parts(message, called)],
         "format": _format(body.get("response_format", {})),
         "think": _think(body),
     }
@@ -119,7 +120,7 @@ def _given(body: Object, *names: str) -> Object:
 # Messages
 
 
-def _in_parts(message: Object, messages: Sequence[Object]) -> Iterator[Object]:
+def _in_parts(message: Object, called: Mapping[str, str]) -> Iterator[Object]:
     """Every part of a content becomes a message of its own, as hosts do it."""
     said = {name.lower(): value for name, value in message.items() if value is not None}
     content, of_all = said.get("content"), {"role": said.get("role", "")}
@@ -127,7 +128,7 @@ def _in_parts(message: Object, messages: Sequence[Object]) -> Iterator[Object]:
     more = {
         **({"thinking": said["reasoning"]} if "reasoning" in said else {}),
         **({"tool_calls": calls} if calls else {}),
-        **_result(said, messages),
+        **_result(said, called),
     }
     match content:
         case str():
@@ -188,24 +189,24 @@ def _arguments(text: str) -> Object:
     return found
 
 
-def _result(said: Object, messages: Sequence[Object]) -> Object:
+def _result(said: Object, called: Mapping[str, str]) -> Object:
     """Which tool a result is of: hosts want its name, OpenAI's scripts tell the id of the call."""
-    identity = said.get("tool_call_id")
-    named = {"tool_call_id": identity} if isinstance(identity, str) else {}
-    if str(said.get("role")).lower() == "tool" and (name := said.get("name") or _name_of(identity, messages)):
+    named = _given(said, "tool_call_id") if isinstance(said.get("tool_call_id"), str) else {}
+    name = said.get("name") or called.get(named.get("tool_call_id", ""))
+    if name and str(said.get("role")).lower() == "tool":
         named["tool_name"] = name
     return named
 
 
-def _name_of(identity: object, messages: Sequence[Object]) -> str:
-    """Of several calls with one id the last one counts."""
-    found = ""
+def _tools_called(messages: Sequence[Object]) -> dict[str, str]:
+    """The names of the tools by the ids of their calls; of several calls with one id the last one counts."""
+    found = {}
     for message in messages:
         calls = message.get("tool_calls")
         for call in calls if isinstance(calls, list) else []:
             match call:
-                case {"id": id_, "function": {"name": str(name)}} if id_ == identity:
-                    found = name
+                case {"id": str(id_), "function": {"name": str(name)}}:
+                    found[id_] = name
     return found
 
 
@@ -225,7 +226,7 @@ def _think(body: Object) -> bool | str | None:
     effort = body["reasoning"].get("effort") if "reasoning" in body else body.get("reasoning_effort")
     if not effort:
         return None
-    if effort not in EFFORTS:
+    if not isinstance(effort, str) or effort not in EFFORTS:
         known = ", ".join(f'"{word}"' for word in ("minimal", "low", "medium", "high", "xhigh", "ultra", "max"))
         raise Refused(400, f'invalid reasoning value: "{str(effort)[:20]}" (must be {known}, or "none")')
     return EFFORTS[effort]

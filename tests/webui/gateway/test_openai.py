@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import openai
 import pytest
@@ -10,6 +11,8 @@ from asgiref.sync import sync_to_async
 from tests.webui.gateway.conftest import token_for
 from tests.webui.practice.wire import ask, connection, read_chunk, read_head, request_bytes
 from webui.accounts import tokens
+from webui.gateway import openai_asked
+from webui.gateway.refusals import Refused
 from webui.inference.models import ModelAccess, ModelPolicy, Usage
 
 MESSAGES = [{"role": "user", "content": "什么是茶?"}]
@@ -131,6 +134,22 @@ async def test_the_gateway_answers_as_the_host_does(portal, practice, token, ask
         assert content_of(through) == content_of(direct)
     else:
         assert through.body == direct.body
+
+
+@pytest.mark.parametrize("effort", [["high"], {"a": 1}, 5, True])
+def test_an_effort_that_is_no_word_is_refused(effort):
+    with pytest.raises(Refused) as refused:
+        openai_asked.chat({"model": "practice", "messages": MESSAGES, "reasoning": {"effort": effort}})
+    assert refused.value.status == 400
+
+
+def test_a_long_conversation_with_tools_is_soon_read():
+    """S48. Nobody else is answered meanwhile."""
+    results = [{"role": "tool", "tool_call_id": "call_1", "content": "Rain"}] * 5000
+    began = time.monotonic()
+    said = openai_asked.chat({"model": "practice", "messages": [*CALLED, *results]})["messages"]
+
+    assert (said[-1]["tool_name"], time.monotonic() - began < 1) == ("weather", True)
 
 
 async def test_models_are_those_of_the_host(portal, practice, token):
