@@ -78,7 +78,7 @@ def test_everybody_sees_how_much_of_their_limits_is_used(client, alice, bob):
     shown = {}
     for person in (alice, bob):
         client.force_login(person)
-        shown[person] = Page(client.get("/settings/").content.decode()).text("main")
+        shown[person] = Page(client.get("/settings/usage/").content.decode()).text("main")
 
     assert "1,200 / 2,000" in shown[alice]
     assert "0 / 5" in shown[alice]
