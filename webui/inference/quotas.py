@@ -10,7 +10,7 @@ processes cannot both let in the last one. Whoever has no limits costs nothing h
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from webui.accounts.models import LIMITS, AccessToken, User
+from webui.inference.ledger import midnight
 from webui.inference.models import LateRequests, Turn, Usage
 from webui.ollama import OllamaError
 
@@ -143,7 +144,7 @@ class _Count:
     @cached_property
     def tokens_today(self) -> int:
         mine = Q(token=self._token) if self._token else Q(user=self._person)
-        today = Usage.objects.filter(mine, at__gte=_midnight(self._now))
+        today = Usage.objects.filter(mine, at__gte=midnight(timezone.localdate(self._now)))
         used: int | None = today.aggregate(used=Sum(F("prompt_tokens") + F("output_tokens")))["used"]
         return used or 0
 
@@ -200,13 +201,8 @@ def _until(kind: type[QuotaReached], words: str, until: datetime) -> QuotaReache
     return reached
 
 
-def _midnight(now: datetime) -> datetime:
-    return datetime.combine(timezone.localdate(now), time.min, tzinfo=timezone.get_current_timezone())
-
-
 def _tomorrow(now: datetime) -> datetime:
-    tomorrow = timezone.localdate(now) + timedelta(days=1)
-    return datetime.combine(tomorrow, time.min, tzinfo=timezone.get_current_timezone())
+    return midnight(timezone.localdate(now) + timedelta(days=1))
 
 
 def _moment(seconds: float) -> datetime:
