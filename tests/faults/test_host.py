@@ -272,7 +272,7 @@ async def test_odd_bytes_become_text(portal, alice, database, assert_consistent,
 async def test_a_page_loaded_at_any_moment_shows_what_was_said_and_no_more(
     portal, practice, alice, database, assert_consistent
 ):
-    practice.speed = 60
+    practice.speed = 20  # a busy machine, too, loads more than ten pages meanwhile
     conversation = await alice.start("SECRET-WORD count to 60", "practice-counting")
     seen = []
     while not seen or seen[-1][-1:] != ["60"]:
