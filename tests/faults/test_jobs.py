@@ -1,8 +1,13 @@
 """A pull is in the middle when the portal dies or is asked to end."""
 
 import asyncio
+import hashlib
+import json
 
+import httpx
 import pytest
+
+from tests.faults.portal import Portal
 
 pytestmark = [pytest.mark.server]
 
@@ -56,3 +61,36 @@ async def test_a_portal_that_is_asked_to_end_hands_its_pulls_over(practice, port
 
     assert handed == ("queued", None, True)
     assert state == "done"
+
+
+@pytest.mark.slow
+async def test_a_script_follows_a_pull_through_whichever_process(practice, practice_port, portal, alice, database):
+    """F01, F41. It asked another process than the one that pulls, which then dies: its own goes on with it."""
+    token = {"Authorization": f"Bearer {managing_token(database)}"}
+    pk = await half_way(database, alice)
+    other = await Portal(portal.data, f"http://127.0.0.1:{practice_port}").ready()
+    async with httpx.AsyncClient(base_url=other.url, headers=token, timeout=30) as script:
+        asking = script.stream("POST", "/api/pull", json={"model": "fault-pull-gate"})
+        async with asking as answer:
+            lines = answer.aiter_lines()
+            first = json.loads(await anext(lines))
+            portal.kill()
+            database.execute("update models_admin_job set lease_expires = now() where id = %s", [pk])
+            practice.release()
+            rest = [json.loads(line) async for line in lines]
+    assert await other.end() == 0
+
+    assert first["status"] == "pulling"
+    assert 0 < first["completed"] < first["total"]
+    assert rest[-1] == {"status": "success"}
+    assert newest_job(database) == pk
+
+
+def managing_token(database) -> str:
+    secret = "th_of-an-administrator"
+    database.execute(
+        "insert into accounts_accesstoken (user_id, name, prefix, digest, scope, allowed, created_at) "
+        "select id, 'script', 'th_of-a', %s, 'admin', '[]', now() from accounts_user where username = 'alice'",
+        [hashlib.sha256(secret.encode()).hexdigest()],
+    )
+    return secret
