@@ -9,6 +9,7 @@ from django.utils import timezone
 from models_admin.jobs import driver, state
 from models_admin.models import LIVE_STATES, Job
 from webui.accounts.models import User
+from webui.inference.access import open_alike
 from webui.inference.models import Host
 from webui.ollama.names import normal
 
@@ -56,6 +57,8 @@ def start(
                 job = Job.objects.create(
                     kind=kind, host=host, model=name, model_key=normal(name), started_by=by, **wish
                 )
+                if base := source or str((request or {}).get("from") or ""):
+                    open_alike(base, name)
         except IntegrityError:
             known = Job.objects.live().filter(host=host, model_key=normal(name)).first()
             if known is None:  # it ended a moment ago

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.db import transaction
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -107,10 +108,11 @@ def _start(request: Request, said: dict[str, Any], draft: lint.Draft) -> None:
     wish = {**modelfile.request(), "modelfile": str(modelfile)}
     if said["quantize"]:
         wish["quantize"] = said["quantize"]
-    start(request, Job.Kind.CREATE, said["host"], said["name"], request=wish)
-    if said["private"]:
-        audience = {"audience": ModelAccess.Audience.ADMINISTRATORS}
-        ModelAccess.objects.get_or_create(key=normal(said["name"]), defaults=audience)
+    with transaction.atomic():
+        if said["private"]:
+            audience = {"audience": ModelAccess.Audience.ADMINISTRATORS}
+            ModelAccess.objects.get_or_create(key=normal(said["name"]), defaults=audience)
+        start(request, Job.Kind.CREATE, said["host"], said["name"], request=wish)
 
 
 def _editor(request: Request, form: ModelfileForm, context: dict[str, Any] | None = None) -> HttpResponse:

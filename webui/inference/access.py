@@ -28,6 +28,16 @@ def default_for(user: User) -> str:
     return next(filter(usable_by(user), found), "")
 
 
+def open_alike(base: str, name: str) -> None:
+    """What is made of a model is for those whom the model is for, unless somebody has said already who may use it."""
+    known = ModelAccess.objects.filter(key=normal(base)).first()
+    if known is None:
+        return
+    made, is_new = ModelAccess.objects.get_or_create(key=normal(name), defaults={"audience": known.audience})
+    if is_new:
+        made.groups.set(known.groups.all())
+
+
 def _closed_to(user: User) -> set[str]:
     """Whatever is not for them. Administrators may use everything: they could open it to themselves."""
     if user.is_admin:

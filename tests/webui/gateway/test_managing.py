@@ -18,7 +18,7 @@ from tests.webui.gateway.test_native import MESSAGES
 from tests.webui.practice.wire import ask, connection, read_chunk, read_head, request_bytes
 from webui.accounts import session_watch, tokens
 from webui.accounts.models import AuditEntry, User
-from webui.inference.models import Host, InstalledModel
+from webui.inference.models import Host, InstalledModel, ModelAccess
 from webui.ollama import Progress
 from webui.practice import PracticeHost
 
@@ -129,6 +129,26 @@ async def test_a_new_model_can_be_asked_at_once(portal, jobs, admin_token):
     answer = await portal.ask("POST", "/api/chat", {"model": "mine", "messages": MESSAGES}, token=admin_token)
 
     assert (answer.status, answer.lines[-1]["done"]) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/api/copy", {"source": "practice", "destination": "mine"}),
+        ("/api/create", {"model": "mine", "from": "practice:latest", "system": "A secret."}),
+    ],
+    ids=["copy", "create"],
+)
+async def test_what_is_made_of_a_model_for_some_is_for_them(portal, jobs, token, admin_token, path, asked):
+    """S32."""
+    await sync_to_async(ModelAccess.objects.create)(key="practice:latest", audience="administrators")
+    assert (await portal.ask("POST", path, asked, token=admin_token)).status == 200
+    statuses = [
+        (await portal.ask("POST", "/api/show", {"model": "mine"}, token=secret)).status
+        for secret in (token, admin_token)
+    ]
+
+    assert statuses == [404, 200]
 
 
 async def test_what_was_done_is_recorded(portal, jobs, admin_token, root):

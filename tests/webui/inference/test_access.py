@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from webui.accounts.models import Group
-from webui.inference.access import default_for, may_use, usable_by
+from webui.inference.access import default_for, may_use, open_alike, usable_by
 from webui.inference.catalogue import offers_for
 from webui.inference.models import DefaultModel, InstalledModel, ModelAccess
 
@@ -89,3 +89,24 @@ def test_a_default_that_one_may_not_use_is_none(alice, research):
     restrict("tiny:latest", "administrators")
 
     assert default_for(alice) == ""
+
+
+def test_what_is_made_of_a_model_is_for_the_same_people(alice, bob, research):
+    restrict("qwen3:8b", "groups", research)
+    open_alike("Qwen3:8b", "mine")
+
+    assert (may_use(alice, "mine"), may_use(bob, "mine")) == (True, False)
+
+
+def test_what_somebody_decided_of_it_stays(bob, research):
+    restrict("qwen3:8b", "groups", research)
+    restrict("mine:latest", "everyone")
+    open_alike("qwen3:8b", "mine")
+
+    assert may_use(bob, "mine")
+
+
+def test_what_is_made_of_a_model_for_everybody_has_no_rule(db):
+    open_alike("qwen3:8b", "mine")
+
+    assert not ModelAccess.objects.exists()
