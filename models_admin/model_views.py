@@ -166,7 +166,7 @@ def _do(request: Request, pk: int, kind: str, **wish: object) -> HttpResponseBas
 def _started(request: Request, form: forms.Form, kind: str, host: Host, model: str, source: str = "") -> bool:
     """Start a job from a dialog, or say there what is in the way."""
     try:
-        start(request, kind, host, model, source=source)
+        start(request, kind, host, model, source=source, bases=[source] if source else [])
     except services.Busy as busy:
         form.add_error(None, busy_sentence(busy))
         return False

@@ -8,7 +8,7 @@ from typing import Any
 from webui.gateway import bodies
 from webui.gateway.bodies import Object
 from webui.gateway.refusals import Refused
-from webui.ollama.modelfile import UPLOADED, ModelfileError, of_request, parse
+from webui.ollama.modelfile import UPLOADED, Command, ModelfileError, of_request, parse
 from webui.ollama.options import TYPES
 from webui.text import clean_text
 
@@ -32,9 +32,16 @@ def recipe_in(body: Object) -> Object:
     for name in ("files", "adapters"):
         _check_files(recipe.get(name, {}))
     _check_parameters(recipe.get("parameters", {}))
-    if "modelfile" in recipe:
-        _check_modelfile(bodies.text_of(recipe, "modelfile"))
     return {**_as_modelfile(recipe), **recipe}
+
+
+def bases_in(recipe: Object) -> list[str]:
+    """The models that it names, for new hosts and for old ones."""
+    named = [
+        bodies.text_of(recipe, "from"),
+        *(command.value for command in _commands(recipe) if command.name == "from"),
+    ]
+    return [bodies.checked(base).strip() for base in named if base and not UPLOADED.fullmatch(base)]
 
 
 def _check_files(files: object) -> None:
@@ -54,16 +61,16 @@ def _check_parameters(parameters: object) -> None:
             raise Refused(400, f'option "{name}" must be of type {word}')
 
 
-def _check_modelfile(text: str) -> None:
-    """Hosts before 0.5.5 do what it says."""
+def _commands(recipe: Object) -> tuple[Command, ...]:
+    """Of the Modelfile, which hosts before 0.5.5 do."""
+    if "modelfile" not in recipe:
+        return ()
     try:
-        modelfile = parse(text)
+        modelfile = parse(bodies.text_of(recipe, "modelfile"))
         modelfile.request()
     except ModelfileError as error:
         raise Refused(400, str(error)) from error
-    for command in modelfile.commands:
-        if command.name == "from" and not UPLOADED.fullmatch(command.value):
-            bodies.checked(command.value)
+    return modelfile.commands
 
 
 def _as_modelfile(recipe: Object) -> Object:

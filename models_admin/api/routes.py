@@ -5,13 +5,13 @@ administrator, and not ended by a script that leaves. Answers say in ``Teahouse-
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from django.db import transaction
 
-from models_admin.api.recipe import DIGEST, recipe_in
+from models_admin.api.recipe import DIGEST, bases_in, recipe_in
 from models_admin.jobs import services
 from models_admin.jobs.story import NotDone, follow
 from models_admin.models import Job
@@ -22,6 +22,7 @@ from webui.gateway import bodies
 from webui.gateway.app import BLOB, Route, Routes
 from webui.gateway.bodies import Object
 from webui.gateway.call import JSON, LINES, Call
+from webui.gateway.native import usable_with
 from webui.gateway.refusals import Refused, missing
 from webui.http import header_of
 from webui.inference.catalogue import places_for
@@ -52,12 +53,12 @@ async def push(call: Call) -> None:
 async def create(call: Call) -> None:
     body = await call.body()
     model = bodies.checked(bodies.text_of(body, "model", "name")).strip()
-    request = recipe_in(body)
-    base = bodies.text_of(request, "from")
-    host = await read_db(_host_for, call, base)
-    if base:  # Ollama would fetch it from the internet
-        await _must_have(call, host, bodies.checked(base).strip())
-    await _tell(call, body, await run_db(_start, call, Job.Kind.CREATE, host, model, request=request))
+    recipe = recipe_in(body)
+    bases = bases_in(recipe)
+    host = await read_db(_host_for, call, bases[0] if bases else "")
+    for base in bases:  # Ollama would fetch it from the internet
+        await _must_have(call, host, base)
+    await _tell(call, body, await run_db(_start, call, Job.Kind.CREATE, host, model, bases, request=recipe))
 
 
 async def copy(call: Call) -> None:
@@ -65,7 +66,7 @@ async def copy(call: Call) -> None:
     source, destination = (_model_in(body, name) for name in ("source", "destination"))
     host = await read_db(_host_for, call, source)
     await _must_have(call, host, source)
-    await _until_done(await run_db(_start, call, Job.Kind.COPY, host, destination, source=source))
+    await _until_done(await run_db(_start, call, Job.Kind.COPY, host, destination, [source], source=source))
     await call.answer(OK)
 
 
@@ -176,11 +177,15 @@ def _digest_of(call: Call) -> str:
 # Jobs
 
 
-def _start(call: Call, kind: Job.Kind, host: Host, model: str, **wish: Any) -> Job:
-    """Have it done, and recorded."""
+def _start(call: Call, kind: Job.Kind, host: Host, model: str, bases: Sequence[str] = (), **wish: Any) -> Job:
+    """Have it done, and recorded. For a token for some models there are no others."""
+    may_use = usable_with(call.token)
+    for name in (model, *bases):
+        if not may_use(name):
+            raise missing(call.path, name)
     try:
         with transaction.atomic():
-            job = services.start(kind=kind, host=host, model=model, by=call.token.user, **wish)
+            job = services.start(kind=kind, host=host, model=model, by=call.token.user, bases=bases, **wish)
             _record(call, f"model_{kind}", model, services.recorded_wish(host, wish))
     except services.NotAName as error:
         raise Refused(400, "invalid model name") from error

@@ -1,7 +1,7 @@
 """Everything an administrator can do to a job, one function each."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -47,8 +47,12 @@ def start(
     source: str = "",
     insecure: bool = False,
     request: dict[str, object] | None = None,
+    bases: Iterable[str] = (),
 ) -> Job:
-    """Have it done. Who asks for what is being done already shares that job. Raises Busy and NotAName."""
+    """Have it done. Who asks for what is being done already shares that job. Raises Busy and NotAName.
+
+    ``bases`` are the models of which a new one is made: it is for the same people.
+    """
     name = model_name(model)
     wish = {"source": source, "insecure": insecure, "request": request or {}}
     while True:
@@ -57,7 +61,7 @@ def start(
                 job = Job.objects.create(
                     kind=kind, host=host, model=name, model_key=normal(name), started_by=by, **wish
                 )
-                if base := source or str((request or {}).get("from") or ""):
+                for base in bases:
                     open_alike(base, name)
         except IntegrityError:
             known = Job.objects.live().filter(host=host, model_key=normal(name)).first()

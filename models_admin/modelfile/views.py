@@ -112,7 +112,8 @@ def _start(request: Request, said: dict[str, Any], draft: lint.Draft) -> None:
         if said["private"]:
             audience = {"audience": ModelAccess.Audience.ADMINISTRATORS}
             ModelAccess.objects.get_or_create(key=normal(said["name"]), defaults=audience)
-        start(request, Job.Kind.CREATE, said["host"], said["name"], request=wish)
+        bases = [str(wish["from"])] if "from" in wish else []
+        start(request, Job.Kind.CREATE, said["host"], said["name"], request=wish, bases=bases)
 
 
 def _editor(request: Request, form: ModelfileForm, context: dict[str, Any] | None = None) -> HttpResponse:

@@ -11,7 +11,7 @@ from models_admin import model_list
 from models_admin.models import Job
 from tests.pages import Page, text_of
 from webui.inference import hosts
-from webui.inference.models import Host, InstalledModel, Usage
+from webui.inference.models import Host, InstalledModel, ModelAccess, Usage
 from webui.ollama import OllamaClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -237,6 +237,14 @@ async def test_a_copy_is_asked_for_by_name(roots, qwen):
 
     assert answer.status_code == 204
     assert (job.kind, job.source, job.model) == ("copy", "qwen3:32b", "my-qwen")
+
+
+async def test_a_copy_is_for_whom_the_model_is_for(roots, qwen):
+    """S32."""
+    await ModelAccess.objects.acreate(key="qwen3:32b", audience="administrators")
+    await roots.post(f"/models/{qwen.pk}/copy/", {"name": "my-qwen"}, headers=PART)
+
+    assert await ModelAccess.objects.filter(key="my-qwen:latest", audience="administrators").aexists()
 
 
 @pytest.mark.parametrize("name", ["", "two words", "Qwen3:32b"])

@@ -7,7 +7,7 @@ from models_admin.models import Job
 from tests.conftest import install
 from tests.pages import Page, text_of
 from webui.inference.access import may_use
-from webui.inference.models import InstalledModel
+from webui.inference.models import InstalledModel, ModelAccess
 from webui.ollama import OllamaClient
 from webui.practice import PracticeHost
 
@@ -63,6 +63,14 @@ async def test_it_is_for_administrators_until_it_was_tried(roots, wish, alice):
     await roots.post("/models/new/", {**wish, "private": "on"})
 
     assert not await sync_to_async(may_use)(alice, "team/review:latest")
+
+
+async def test_it_is_for_whom_its_base_is_for(roots, wish, alice):
+    """S32. Also when nobody asked for that."""
+    await sync_to_async(ModelAccess.objects.create)(key="practice:latest", audience="administrators")
+    await roots.post("/models/new/", wish)
+
+    assert await ModelAccess.objects.filter(key="team/review:latest", audience="administrators").aexists()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from models_admin.jobs import services, state, story
 from models_admin.jobs.progress import Figures
 from models_admin.models import Job, State
 from tests.conftest import install
+from tests.webui.gateway.conftest import token_for
 from tests.webui.gateway.test_native import MESSAGES
 from tests.webui.practice.wire import ask, connection, read_chunk, read_head, request_bytes
 from webui.accounts import session_watch, tokens
@@ -114,6 +115,24 @@ async def test_a_token_of_a_member_manages_nothing(portal, practice, token, alic
         assert (answer.status, practice.requests) == (403, [])
         assert verb == "HEAD" or answer.value == {"error": "this token may not manage models"}
     assert await AuditEntry.objects.filter(who=alice, action="refused", what="/api/pull").aexists()
+
+
+async def test_a_token_for_some_models_manages_no_others(portal, jobs, practice, root):
+    """S36."""
+    token = await sync_to_async(token_for)(root, scope="admin", allowed=["practice:latest", "mine:latest"])
+    asked = {
+        "/api/pull": {"model": "practice-small"},
+        "/api/push": {"model": "practice-thinker"},
+        "/api/copy": {"source": "practice-thinker", "destination": "mine"},
+        "/api/create": {"model": "mine", "from": "practice-thinker"},
+        "/ollama/api/create": {"model": "mine", "from": "practice", "modelfile": "FROM practice-thinker"},
+    }
+    others = [await portal.ask("POST", path, body, token=token) for path, body in asked.items()]
+    its_own = await portal.ask("POST", "/api/copy", {"source": "practice", "destination": "mine"}, token=token)
+
+    assert [answer.status for answer in others] == [404] * 5
+    assert its_own.status == 200
+    assert [request.endpoint for request in practice.requests] == ["/api/copy"]
 
 
 async def test_an_administrator_who_became_a_member_manages_nothing(portal, practice, admin_token, root):
