@@ -13,13 +13,13 @@ from .access import is_refused
 from .answers import Form, Times
 from .asked import Asked
 from .library import NOT_FOUND, Library, Refusal
-from .management import BLOBS, Management, Route
+from .management import Management, Route
 from .measures import with_time
 from .memory import Memory
 from .models import PRACTICE, fault_models, full_name
 from .openai import OpenAILine
 from .replies import Reply, reply_to
-from .wire import Call, Line
+from .wire import BLOBS, Call, Line
 
 VERSION, OLD_VERSION = "0.33.0", "0.5.4"
 REMEMBERED = 10_000  # requests

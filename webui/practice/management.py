@@ -5,11 +5,10 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 from .library import Library, Refusal, Status
-from .wire import Call, Line
+from .wire import BLOBS, Call, Line
 
 Route = Callable[[Line, Call], Awaitable[None]]
 Record = Callable[[Call, dict[str, Any]], AbstractAsyncContextManager[object]]
-BLOBS = "/api/blobs/"
 CREATED, OK, NOT_FOUND = 201, 200, 404
 PLAIN_JSON = "application/json"  # without a charset, as Ollama has it here
 
@@ -62,7 +61,7 @@ class Management:
         digest = call.path.removeprefix(BLOBS)
         known = self._library.has_blob(digest)
         if not known:
-            self._library.add_blob(digest, call.raw)
+            self._library.add_blob(digest, call.digest, call.size)
         await line.answer(OK if known else CREATED)
 
     # Progress

@@ -1,10 +1,11 @@
 """Just enough HTTP/1.1, byte by byte, so that answers can go wrong in every way they go wrong in life."""
 
 import asyncio
+import hashlib
 import json
 import socket
 import struct
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -12,19 +13,22 @@ from http import HTTPStatus
 from typing import Any
 
 CALLER_LEFT = 499  # nginx's number, which Ollama uses, too
-MAX_BODY = 64 * 1024 * 1024
+MAX_BODY, PIECE = 64 * 1024 * 1024, 64 * 1024
+BLOBS = "/api/blobs/"
 JSON = "application/json; charset=utf-8"
 ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as it came."""
+    """One request as it came. Of a file only its ``digest`` and its ``size`` are kept."""
 
     verb: str
     path: str
     raw: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+    size: int = 0
 
     def body(self) -> dict[str, Any]:
         """The JSON object by Ollama's rules: its keys in any case, the last one wins, and nothing after it counts.
@@ -70,16 +74,38 @@ class Line:
         self._headers_only = verb == "HEAD"
         if "100-continue" in headers.get("expect", "").lower():
             await self.raw(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return Call(verb, path.partition("?")[0], await self._body(headers), headers)
+        path = path.partition("?")[0]
+        if path.startswith(BLOBS):
+            digest, size = await self._file(headers)
+            return Call(verb, path, b"", headers, digest, size)
+        return Call(verb, path, await self._body(headers), headers)
 
     async def _body(self, headers: dict[str, str]) -> bytes:
+        body = bytearray()
+        async for piece in self._pieces(headers):
+            body += piece
+            if len(body) > MAX_BODY:
+                raise ConnectionResetError
+        return bytes(body)
+
+    async def _file(self, headers: dict[str, str]) -> tuple[str, int]:
+        found, size = hashlib.sha256(), 0
+        async for piece in self._pieces(headers):
+            found.update(piece)
+            size += len(piece)
+        return f"sha256:{found.hexdigest()}", size
+
+    async def _pieces(self, headers: dict[str, str]) -> AsyncIterator[bytes]:
         if "chunked" in headers.get("transfer-encoding", ""):
-            body = bytearray()
             while size := int((await self.reader.readline()).strip() or b"0", 16):
-                body += (await self.reader.readexactly(size + 2))[:-2]
+                yield (await self.reader.readexactly(size + 2))[:-2]
             await self.reader.readline()
-            return bytes(body)
-        return await self.reader.readexactly(min(int(headers.get("content-length", 0)), MAX_BODY))
+            return
+        left = int(headers.get("content-length", 0))
+        while left > 0:
+            piece = await self.reader.readexactly(min(left, PIECE))
+            left -= len(piece)
+            yield piece
 
     async def answer(
         self, status: int, body: bytes = b"", content_type: str = "", *, allow: str = "", retry_after: str = ""

@@ -5,6 +5,8 @@ import hashlib
 
 import pytest
 
+from webui.practice import wire
+
 from .wire import ask, connection, read_chunk, read_head, request_bytes
 
 
@@ -298,3 +300,13 @@ class Pull:
 
 def pull(host, name: str) -> Pull:
     return Pull(host, name)
+
+
+async def test_a_file_may_be_larger_than_what_is_kept_of_a_request(host, monkeypatch):
+    monkeypatch.setattr(wire, "MAX_BODY", 1000)
+    file = b"x" * 200_000
+    path = f"/api/blobs/sha256:{hashlib.sha256(file).hexdigest()}"
+
+    assert (await ask(host.url, "POST", path, file)).status == 201
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await ask(host.url, "POST", "/api/pull", file)
