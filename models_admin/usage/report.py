@@ -203,17 +203,13 @@ def names_of(what: str, keys: Collection[Key]) -> dict[Key, str]:
             return {key: str(key) for key in keys}
 
 
-def choices_of(wish: Wish, ledger: Ledger, *, people: bool) -> dict[str, list[tuple[Key, str]]]:
+def choices_of(wish: Wish, ledger: Ledger) -> dict[str, list[tuple[Key, str]]]:
     """For the fields that narrow it down: what there is in these days, and what is chosen already."""
-    whats = ["model", "host", *(["person"] if people else [])]
-    return {what: _choices(what, ledger.choices(what), getattr(wish, what)) for what in whats} | {
-        "door": [(door, str(name)) for door, name in DOORS.items()]
-    }
-
-
-def _choices(what: str, keys: list[Key], chosen: Key | None) -> list[tuple[Key, str]]:
-    known = [key for key in keys if key] + ([chosen] if chosen and chosen not in keys else [])
-    return sorted(names_of(what, known).items(), key=lambda each: each[1].casefold())
+    chosen = {"model": wish.model, "person": wish.person, "host": wish.host}
+    found = {what: keys | {chosen[what] or ""} for what, keys in ledger.choices().items()}
+    named = {what: names_of(what, keys - {""}) for what, keys in found.items()}
+    in_order = {what: sorted(names.items(), key=lambda each: each[1].casefold()) for what, names in named.items()}
+    return in_order | {"door": [(door, str(name)) for door, name in DOORS.items()]}
 
 
 def _sentence(days: Sequence[str], values: Sequence[Sequence[int]], legend: Sequence[str]) -> str:

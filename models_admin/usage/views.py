@@ -14,7 +14,7 @@ from models_admin.usage.wish import PERIODS, Wish, wish_of
 from webui.accounts.access import administrators_only
 from webui.accounts.models import User
 from webui.http import Request, render_page
-from webui.inference.ledger import Ledger
+from webui.inference.ledger import Days, Ledger
 from webui.inference.models import Usage
 from webui.sheet import sheet
 
@@ -30,7 +30,7 @@ def usage(request: Request) -> HttpResponse:
 def export(request: Request) -> StreamingHttpResponse:
     """All that is behind the page, as CSV."""
     administrators_only(request)
-    return _sheet(wish_of(request.GET.dict()).ledger())
+    return _sheet(wish_of(request.GET.dict()))
 
 
 @require_safe
@@ -41,11 +41,11 @@ def own(request: Request) -> HttpResponse:
 
 @require_safe
 def own_export(request: Request) -> StreamingHttpResponse:
-    return _sheet(wish_of(request.GET.dict(), owner=request.user.pk).ledger())
+    return _sheet(wish_of(request.GET.dict(), owner=request.user.pk))
 
 
 def _page(request: Request, wish: Wish, *, owner: User | None) -> HttpResponse:
-    ledger = wish.ledger()
+    everything = Ledger(Days.latest(wish.days)).narrowed(person=owner.pk if owner else None)
     address, csv = ("own_usage", "own_usage_csv") if owner else ("usage", "usage_csv")
     context: dict[str, object] = {
         "wish": wish,
@@ -57,21 +57,20 @@ def _page(request: Request, wish: Wish, *, owner: User | None) -> HttpResponse:
         "kept_days": settings.USAGE_DAYS,
     }
     try:
-        everything = Ledger(ledger.days, person=owner.pk if owner else None)
-        context |= {"choices": choices_of(wish, everything, people=not owner)}
-        context |= Report(wish, ledger, owner.username if owner else "").context()
+        context |= {"choices": choices_of(wish, everything)}
+        context |= Report(wish, wish.in_ledger(everything), owner.username if owner else "").context()
     except OperationalError:  # it takes longer than a page may
         context |= {"choices": {}, "took_too_long": True}
     template = "models_admin/usage/own.html" if owner else "models_admin/usage/usage.html"
     return render_page(request, template, context, part="usage", part_template="models_admin/usage/_usage.html")
 
 
-def _sheet(ledger: Ledger) -> StreamingHttpResponse:
+def _sheet(wish: Wish) -> StreamingHttpResponse:
     head = [
         *(_("Day"), _("Person"), _("Model"), _("Host"), _("Door"), _("Outcome"), _("Requests")),
         *(_("Tokens read"), _("Tokens written"), _("First token, median, s"), _("Wait in line, slowest 5 %, s")),
     ]
-    return sheet("usage.csv", head, _rows(ledger))
+    return sheet("usage.csv", head, _rows(wish.in_ledger(Ledger(Days.latest(wish.days)))))
 
 
 def _rows(ledger: Ledger) -> Iterator[list[object]]:

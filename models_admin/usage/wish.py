@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from webui.inference.ledger import KEYS, Days, Ledger
+from webui.inference.ledger import KEYS, Ledger
 from webui.inference.models import Usage
 
 PERIODS = (7, 30, 90)
@@ -25,9 +25,9 @@ class Wish:
     host: str
     door: str
 
-    def ledger(self) -> Ledger:
-        days = Days.latest(self.days)
-        return Ledger(days, person=self.person, model=self.model, host=self.host, door=self.door)
+    def in_ledger(self, ledger: Ledger) -> Ledger:
+        """Of these days what is wanted."""
+        return ledger.narrowed(person=self.person, model=self.model, host=self.host, door=self.door)
 
 
 def wish_of(sent: Mapping[str, str], *, owner: int | None = None) -> Wish:

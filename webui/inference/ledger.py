@@ -3,8 +3,9 @@
 Days are days of the portal's time zone. The names under which a model was asked are taken together.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property, partial
@@ -13,14 +14,14 @@ from typing import NamedTuple, Self
 from django.db import transaction
 from django.db.models import Aggregate, Case, Count, F, FloatField, Q, QuerySet, Sum, Value, When
 from django.db.models.expressions import Combinable
-from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, TruncDate
+from django.db.models.functions import TruncDate, TruncHour
 from django.utils import timezone
 
 from webui.inference import metrics
 from webui.inference.models import Usage
 from webui.ollama.names import normal
 
-MOST_NAMES = 500  # of models and hosts, the most used ones
+MOST_NAMES = 5_000
 KEYS = {"model": "name", "person": "user", "host": "host", "door": "door"}
 
 Key = str | int
@@ -118,17 +119,23 @@ class Row(NamedTuple):
 
 
 class Ledger:
-    """The runs of some days; of one person, model, host or door, where these are given."""
+    """The runs of some days."""
 
-    def __init__(
-        self, days: Days, *, person: int | None = None, model: str = "", host: str = "", door: str = ""
-    ) -> None:
+    def __init__(self, days: Days) -> None:
         self.days = days
-        self.person, self.model, self.host, self.door = person, model, host, door
+        self._given: dict[str, Key | None] = {}
+
+    def narrowed(self, *, person: int | None = None, model: str = "", host: str = "", door: str = "") -> "Ledger":
+        """Those of one person, model, host or door, where these are given."""
+        narrowed = copy(self)
+        narrowed._given = {"user": person, "name": model, "host": host, "door": door}
+        return narrowed
 
     def before(self) -> "Ledger":
         """The same of as many days before."""
-        return Ledger(self.days.before, person=self.person, model=self.model, host=self.host, door=self.door)
+        before = copy(self)
+        before.days = self.days.before
+        return before
 
     def total(self) -> Figures:
         return Figures(**self._wanted.aggregate(**SUMS, **TIMES))
@@ -169,9 +176,11 @@ class Ledger:
 
     def busiest(self) -> tuple[int, int] | None:
         """The day of the week, Monday is 1, and the hour in which most was asked."""
-        hours = self._wanted.values(day=ExtractIsoWeekDay("at"), hour=ExtractHour("at"))
-        found = hours.annotate(runs=Count("pk")).order_by("-runs", "day", "hour").first()
-        return found and (found["day"], found["hour"])
+        hours = self._wanted.annotate(hour=TruncHour("at")).values("hour").annotate(runs=Count("pk"))
+        sums: Counter[tuple[int, int]] = Counter()
+        for hour, runs in hours.values_list("hour", "runs"):
+            sums[hour.isoweekday(), hour.hour] += runs
+        return max(sums, key=lambda hour: (sums[hour], hour)) if sums else None
 
     def rows(self) -> Iterator[Row]:
         """Everything, for each day, person, model, host, door and outcome."""
@@ -181,16 +190,18 @@ class Ledger:
             day, person, name, host, door, outcome, *figures = found
             yield Row(day, person, name, host, door, outcome, Figures(*figures))
 
-    def choices(self, what: str) -> list[Key]:
-        """What there is, the most used first."""
-        used = self._wanted.values(key=F(KEYS[what])).annotate(runs=Count("pk")).order_by("-runs", "key")
-        return [row["key"] for row in used[:MOST_NAMES]]
+    def choices(self) -> dict[str, set[Key]]:
+        """Which models, people and hosts there are; of very many the most used."""
+        whats = ("model", "person", "host")
+        fields = [KEYS[what] for what in whats]
+        used = self._wanted.values(*fields).annotate(runs=Count("pk")).order_by("-runs")
+        columns = zip(*used.values_list(*fields)[:MOST_NAMES], strict=True)
+        return dict(zip(whats, map(set, columns), strict=False))
 
     @property
     def _wanted(self) -> QuerySet[Usage]:
-        given = {"user": self.person, "name": self.model, "host": self.host, "door": self.door}
         named = self._of_these_days.annotate(name=self._name)
-        return named.filter(**{field: value for field, value in given.items() if value})
+        return named.filter(**{field: value for field, value in self._given.items() if value})
 
     @property
     def _of_these_days(self) -> QuerySet[Usage]:
@@ -199,7 +210,7 @@ class Ledger:
 
     @cached_property
     def _name(self) -> Combinable:
-        """Of a model: the shortest one, where it was asked by another."""
+        """Of a model: the shortest one, where it was asked by another. Looked up once for a ledger and its copies."""
         asked = self._of_these_days.values("model").annotate(runs=Count("pk"))
         spellings = defaultdict(list)
         for row in asked.order_by("-runs")[:MOST_NAMES]:

@@ -159,5 +159,5 @@ def test_however_much_was_used_the_page_asks_the_database_as_often(roots, used, 
     for number in range(12):
         used(model=f"model-{number}:1b", host=f"gpu-{number}", output_tokens=number)
 
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(16):
         roots.get("/usage/")
