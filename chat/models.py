@@ -180,6 +180,7 @@ class RunPiece(models.Model):
     kind = models.CharField(max_length=8, choices=Kind.choices)
     offset = models.PositiveIntegerField()  # code points of this kind that the answer had before
     text = models.TextField()
+    tokens = models.PositiveIntegerField(default=1, db_default=1)  # as a model counts: each piece of it is one
 
     class Meta:
         constraints = [models.UniqueConstraint(name="pieces_do_not_overlap", fields=["run", "kind", "offset"])]

@@ -24,8 +24,8 @@ RETRY_S = 0.5
 UNSAVED_LIMIT = 4 * 1024 * 1024  # characters of all answers together that may wait for a database that is away
 
 APPEND = """
-    insert into chat_runpiece (run_id, kind, "offset", text)
-    select * from unnest(%s::uuid[], %s::text[], %s::int[], %s::text[])
+    insert into chat_runpiece (run_id, kind, "offset", text, tokens)
+    select * from unnest(%s::uuid[], %s::text[], %s::int[], %s::text[], %s::int[])
     on conflict do nothing
 """
 RENEW = """
@@ -42,6 +42,7 @@ class Piece(NamedTuple):
     kind: str
     offset: int
     text: str
+    tokens: int = 1
 
 
 class CannotSave(Exception):
@@ -147,13 +148,7 @@ class Recorder:
         merged = _merged(taken)
         try:
             connection = await self._connect()
-            columns = (
-                [p.run for p in merged],
-                [p.kind for p in merged],
-                [p.offset for p in merged],
-                [p.text for p in merged],
-            )
-            await connection.execute(APPEND, columns)
+            await connection.execute(APPEND, _columns(merged))
         except psycopg.errors.ForeignKeyViolation:
             # A run's conversation was deleted for good meanwhile; the others must not suffer.
             await self._append_singly(merged)
@@ -165,7 +160,7 @@ class Recorder:
         connection = await self._connect()
         for piece in pieces:
             with suppress(psycopg.errors.ForeignKeyViolation):
-                await connection.execute(APPEND, ([piece.run], [piece.kind], [piece.offset], [piece.text]))
+                await connection.execute(APPEND, _columns([piece]))
 
     async def _renew(self) -> None:
         connection = await self._connect()
@@ -199,8 +194,13 @@ def _merged(pieces: list[Piece]) -> list[Piece]:
     for piece in pieces:
         texts.setdefault((piece.run, piece.kind), []).append(piece)
     return [
-        Piece(run, kind, parts[0].offset, "".join(part.text for part in parts)) for (run, kind), parts in texts.items()
+        Piece(run, kind, parts[0].offset, "".join(part.text for part in parts), sum(part.tokens for part in parts))
+        for (run, kind), parts in texts.items()
     ]
+
+
+def _columns(pieces: list[Piece]) -> list[list[object]]:
+    return [list(values) for values in zip(*pieces, strict=True)]
 
 
 def _parameters() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import F
+from django.db.models import F, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -155,7 +155,8 @@ def _live(pk: UUID, owner: UUID, states: Sequence[State]) -> models.QuerySet[Run
 
 def _as_it_was(run: Run, state: State) -> Ending:
     text, thinking = wrote(run)
-    return Ending(state, text, thinking, stats=run.answer.stats)
+    recorded = run.pieces.aggregate(tokens=Sum("tokens", default=0))["tokens"]
+    return Ending(state, text, thinking, stats=run.answer.stats, usage={"output_tokens": recorded})
 
 
 @transaction.atomic

@@ -17,6 +17,7 @@ MIXED = [
 ]
 QUESTION = [{"role": "user", "content": "SECRET-WORD count to 150"}]
 ON_THE_WAY = 5  # pieces, between a host and a portal that hangs up
+UNSAVED_S = 0.25
 
 
 @pytest.fixture
@@ -113,16 +114,21 @@ async def test_with_a_database_that_goes_away_meanwhile(
 
 
 async def test_with_a_portal_that_is_killed_in_mid_answer(portal, practice, alice, database, ledger, assert_consistent):
-    """I4 and F01: the rest of the answer is counted, and the probe that comes before it."""
+    """I4 and F01: what was recorded is counted, the rest of the answer, and the probe that comes before it."""
     practice.speed = 100
     conversation = await alice.start("SECRET-WORD count to 300", "practice-counting")
     await until_text(database, conversation, 200)
     portal.kill()
+    killed = ledger.requests[0]
     practice.speed = None
     expire_leases(database)
     await portal.start_again()
     await until_state(database, conversation, "done")
+    (interrupted,) = database.execute(
+        "select output_tokens from inference_usage where at > %s and outcome = 'interrupted'", [ledger.since]
+    ).fetchone()
 
-    assert ledger.requests[0].outcome == "left"
+    assert killed.outcome == "left"
+    assert 0 <= killed.pieces_sent - interrupted <= UNSAVED_S * 100 + ON_THE_WAY
     await ledger.equals(database)
     await assert_consistent(portal)
