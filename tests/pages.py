@@ -3,11 +3,15 @@
 So that a test can ask: does a stale page plus what it was told equal a fresh page?
 """
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 import html5lib
+from asgiref.sync import async_to_sync
+from django.http import StreamingHttpResponse
 
 # What differs between two renderings of the same state.
 PER_REQUEST = {"client_key", "csrfmiddlewaretoken"}
@@ -106,6 +110,13 @@ class Page:
                 parent = next(e for e in self.root.iter() if place in list(e))
                 part.tail = place.tail
                 parent[list(parent).index(place)] = part
+
+
+@async_to_sync
+async def table_in(answer: StreamingHttpResponse) -> list[list[str]]:
+    """The rows of a CSV that is being sent, the head first."""
+    sent = b"".join([piece async for piece in answer.streaming_content])
+    return list(csv.reader(io.StringIO(sent.decode())))
 
 
 def text_of(element: ET.Element) -> str:

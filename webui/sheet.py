@@ -3,9 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import chain
 
+from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
 # How a formula begins, for spreadsheets in any language.
@@ -14,10 +15,23 @@ PIECE = 32 * 1024
 
 
 def sheet(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> StreamingHttpResponse:
-    """CSV to keep as a file. Words that a spreadsheet would take for formulas are quoted."""
-    answer = StreamingHttpResponse(_pieces(chain([head], rows)), content_type="text/csv; charset=utf-8")
+    """CSV to keep as a file. Words that a spreadsheet would take for formulas are quoted.
+
+    The beginning is made at once, so that what a query raises is raised here.
+    """
+    pieces = _pieces(chain([head], rows))
+    answer = StreamingHttpResponse(_later(chain([next(pieces)], pieces)), content_type="text/csv; charset=utf-8")
+    # Django compresses each piece by itself, and browsers keep the first one only.
+    answer["Content-Encoding"] = "identity"
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+async def _later(pieces: Iterator[str]) -> AsyncIterator[str]:
+    """One when the one before is sent: a long table is never in memory as a whole."""
+    take = sync_to_async(lambda: next(pieces, ""))
+    while piece := await take():
+        yield piece
 
 
 def _pieces(rows: Iterable[Sequence[object]]) -> Iterator[str]:

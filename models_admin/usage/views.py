@@ -1,10 +1,10 @@
 """What was used: by everybody, for administrators; by oneself, for everybody."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.conf import settings
 from django.db import OperationalError
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -15,7 +15,6 @@ from webui.accounts.access import administrators_only
 from webui.accounts.models import User
 from webui.http import Request, render_page
 from webui.inference.ledger import Days, Ledger
-from webui.inference.models import Usage
 from webui.sheet import sheet
 
 
@@ -27,10 +26,10 @@ def usage(request: Request) -> HttpResponse:
 
 
 @require_safe
-def export(request: Request) -> StreamingHttpResponse:
+def export(request: Request) -> HttpResponseBase:
     """All that is behind the page, as CSV."""
     administrators_only(request)
-    return _sheet(wish_of(request.GET.dict()))
+    return _sheet(request, wish_of(request.GET.dict()), owner=None)
 
 
 @require_safe
@@ -40,8 +39,8 @@ def own(request: Request) -> HttpResponse:
 
 
 @require_safe
-def own_export(request: Request) -> StreamingHttpResponse:
-    return _sheet(wish_of(request.GET.dict(), owner=request.user.pk))
+def own_export(request: Request) -> HttpResponseBase:
+    return _sheet(request, wish_of(request.GET.dict(), owner=request.user.pk), owner=request.user)
 
 
 def _page(request: Request, wish: Wish, *, owner: User | None) -> HttpResponse:
@@ -65,19 +64,23 @@ def _page(request: Request, wish: Wish, *, owner: User | None) -> HttpResponse:
     return render_page(request, template, context, part="usage", part_template="models_admin/usage/_usage.html")
 
 
-def _sheet(wish: Wish) -> StreamingHttpResponse:
+def _sheet(request: Request, wish: Wish, *, owner: User | None) -> HttpResponseBase:
     head = [
         *(_("Day"), _("Person"), _("Model"), _("Host"), _("Door"), _("Outcome"), _("Requests")),
         *(_("Tokens read"), _("Tokens written"), _("First token, median, s"), _("Wait in line, slowest 5 %, s")),
     ]
-    return sheet("usage.csv", head, _rows(wish.in_ledger(Ledger(Days.latest(wish.days)))))
+    words = {str(key): str(name) for key, name in [*DOORS.items(), *OUTCOMES.items()]}  # in our language
+    try:
+        return sheet("usage.csv", head, _rows(wish.in_ledger(Ledger(Days.latest(wish.days))), words))
+    except OperationalError:
+        return _page(request, wish, owner=owner)  # takes as long, and says so
 
 
-def _rows(ledger: Ledger) -> Iterator[list[object]]:
+def _rows(ledger: Ledger, words: Mapping[str, str]) -> Iterator[list[object]]:
     names = dict(User.objects.values_list("pk", "username"))
     for day, person, model, host, door, outcome, figures in ledger.rows():
         yield [
-            *(day.isoformat(), names[person], model, host, DOORS[Usage.Door(door)], OUTCOMES[Usage.Outcome(outcome)]),
+            *(day.isoformat(), names[person], model, host, words[door], words[outcome]),
             *(figures.runs, figures.read, figures.written),
             *(_seconds(figures.first_ms), _seconds(figures.queue_slow_ms)),
         ]

@@ -1,15 +1,12 @@
 """The audit log."""
 
-import csv
-import io
-
 import pytest
 from django.db import DatabaseError, transaction
 from django.test import Client
 
 from models_admin.audit_views import ACTIONS
 from tests.conftest import PASSWORD
-from tests.pages import Page, text_of
+from tests.pages import Page, table_in, text_of
 from tests.test_access_matrix import ADMINISTRATORS
 from tests.test_forms import FORMS, url_of, work  # noqa: F401  a fixture
 from webui.accounts import audit
@@ -150,7 +147,6 @@ def test_the_export_holds_what_is_wanted_and_no_formulas(roots, entries):
     """S54."""
     entries("host_added gpu-01", "host_removed =cmd()")
 
-    answer = roots.get("/audit/audit.csv", {"action": "host_removed"})
-    _head, row = csv.reader(io.StringIO(b"".join(answer.streaming_content).decode()))
+    _head, row = table_in(roots.get("/audit/audit.csv", {"action": "host_removed"}))
 
     assert row[1:4] == ["root", "host_removed", "'=cmd()"]

@@ -1,7 +1,5 @@
 """The pages of usage."""
 
-import csv
-import io
 from datetime import timedelta
 from xml.etree import ElementTree as ET
 
@@ -9,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from tests.pages import Page, text_of
+from tests.pages import Page, table_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +27,8 @@ def table_of(page: Page) -> list[list[str]]:
 
 
 def read(answer) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    head, *rows = table_in(answer)
+    return [dict(zip(head, row, strict=True)) for row in rows]
 
 
 def test_an_empty_ledger_says_so(roots):
@@ -129,7 +128,8 @@ def test_what_takes_too_long_is_said_and_the_page_lives(roots, used):
         return execute(sql, *more)
 
     with connection.execute_wrapper(too_long):
-        assert "That takes too long" in page_of(roots).text("usage")
+        for address in ("/usage/", "/usage/usage.csv"):
+            assert "That takes too long" in page_of(roots, address).text("usage")
 
 
 def test_the_export_has_every_door_and_outcome_and_no_formulas(roots, used):
@@ -141,6 +141,25 @@ def test_the_export_has_every_door_and_outcome_and_no_formulas(roots, used):
     assert (one["Door"], one["Outcome"], one["Person"]) == ("Background", "stopped", "alice")
     assert other["Model"] == "'=cmd():latest"
     assert (other["Tokens read"], other["Tokens written"], other["First token, median, s"]) == ("2", "5", "1.5")
+
+
+def test_an_export_is_in_the_language_of_its_page(alices, alice, used):
+    used()
+    alice.language = "zh-hans"
+    alice.save()
+
+    (row,) = read(alices.get("/settings/usage/usage.csv"))
+    assert (row["入口"], row["结果"]) == ("浏览器", "完成")
+
+
+def test_an_export_of_many_rows_is_whole_and_not_held_as_a_whole(roots, used):
+    for number in range(1_000):
+        used(model=f"a-model-of-which-the-name-is-long-{number:04}:1b")
+
+    answer = roots.get("/usage/usage.csv")
+    assert answer["Content-Encoding"] == "identity"
+    assert answer.is_async
+    assert [row["Model"][-7:-3] for row in read(answer)] == [f"{number:04}" for number in range(1_000)]
 
 
 def test_one_s_own_page_and_export_are_of_oneself_alone(alices, used, bob):
