@@ -6,12 +6,14 @@ that the client can still read, and whoever is too slow is cut off.
 """
 
 import asyncio
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.web import http
 
+from .flow import write_now
 from .life import Headers
 from .pieces import Pieces
 
@@ -76,6 +78,12 @@ class GuardedChannel(http.HTTPChannel):
             self._listen_on()
         else:
             super().requestDone(request)
+
+    def write(self, data: bytes) -> None:
+        write_now(self.transport, data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        write_now(self.transport, b"".join(iovec))
 
     def checkPersistence(self, request: http.Request, version: bytes) -> bool:
         if self.server.draining:
