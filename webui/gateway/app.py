@@ -18,10 +18,12 @@ from webui.accounts.models import AccessToken
 from webui.accounts.session_watch import watched_token
 from webui.db import run_db
 from webui.gateway import native, openai
-from webui.gateway.call import Call, Gone, Message, Receive, Send
+from webui.gateway.call import Call, Gone, MayUse, Message, Receive, Send
 from webui.gateway.refusals import Refused, refusal_of
 from webui.http import header_of, is_for_us
+from webui.inference.access import usable_by
 from webui.ollama import OllamaError
+from webui.ollama.names import normal
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +108,7 @@ async def _answer(call: Call, routes: Routes) -> None:
 async def _serve(call: Call, routes: Routes) -> None:
     if not is_for_us(call.scope):
         raise Refused(400, "this is not the name of the portal")
-    call.token = await run_db(_token_in, header_of(call.scope, b"authorization"), _authorizations(call))
+    call.token, call.may_use = await run_db(_known, header_of(call.scope, b"authorization"), _authorizations(call))
     route = _route_of(call, routes)
     if route.admin and not tokens.administers(call.token):
         log.warning("token %s does not administer and asked for %s", call.token.pk, call.path)
@@ -119,14 +121,23 @@ def _authorizations(call: Call) -> int:
     return sum(name == b"authorization" for name, _ in call.scope["headers"])
 
 
-def _token_in(header: str, how_many: int) -> AccessToken:
-    """Only ``Authorization: Bearer``, and only once. Raises Refused."""
+def _known(header: str, how_many: int) -> tuple[AccessToken, MayUse]:
+    """Whose token it is, and what they may use. Raises Refused.
+
+    There is one way to show it: ``Authorization: Bearer``, and only once.
+    """
     scheme, _, secret = header.partition(" ")
     token = tokens.found(secret.strip()) if how_many == 1 and scheme.lower() == "bearer" else None
     if token is None:
         raise Refused(401, "unauthorized")
     tokens.note_use(token)
-    return token
+    return token, _usable_with(token)
+
+
+def _usable_with(token: AccessToken) -> MayUse:
+    """Whether a token may use the model of a name: what its owner may, or some of that."""
+    may_use, allowed = usable_by(token.user), set(token.allowed)
+    return lambda name: may_use(name) and (not allowed or normal(name) in allowed)
 
 
 def _route_of(call: Call, routes: Routes) -> Route:

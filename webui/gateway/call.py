@@ -13,6 +13,7 @@ from webui.http import SECURITY_HEADERS
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+MayUse = Callable[[str], bool]  # the model of a name
 
 JSON, LINES, EVENTS, TEXT = (
     "application/json; charset=utf-8",
@@ -31,9 +32,13 @@ class Gone(Exception):
 
 
 class Call:
-    """``path`` is the one of Ollama's, whatever stands before it. ``token`` is set when it is known to be good."""
+    """``path`` is the one of Ollama's, whatever stands before it.
+
+    ``token``, and what may be used with it, are set when it is known to be good.
+    """
 
     token: AccessToken
+    may_use: MayUse
 
     def __init__(self, scope: Message, receive: Receive, send: Send, path: str) -> None:
         self.scope = scope

@@ -2,18 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from webui.accounts.models import AccessToken
 from webui.db import read_db
 from webui.gateway import bodies
 from webui.gateway.bodies import NOTE, Object
 from webui.gateway.call import TEXT, Call
 from webui.gateway.refusals import Refused, missing
 from webui.inference import usage
-from webui.inference.access import usable_by
 from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
 from webui.inference.door import Event, NotForThem, Relay
@@ -53,8 +51,8 @@ async def show(call: Call) -> None:
     if not model:
         raise Refused(400, "model is required")
     bodies.checked(model)
-    may_use, host = await read_db(_host_with, call.token, model)
-    if not may_use or host is None:
+    host = await read_db(_host_with, model) if call.may_use(model) else None
+    if host is None:
         raise missing(call.path, model)
     try:
         shown = await client_of(host).ask("POST", "/api/show", {"model": model, "name": model})
@@ -77,7 +75,7 @@ async def installed(call: Call) -> list[Object]:
 async def relay(call: Call) -> None:
     """Ask a model, and pass on what it answers."""
     body = await call.body()
-    order = await order_of(call, body, call.path)
+    order = order_of(call, body, call.path)
     call.notes |= _note(body)
     async with aclosing(answer_to(order)) as events:
         async for event in events:
@@ -99,13 +97,13 @@ async def answer_to(order: Relay) -> AsyncGenerator[Event, None]:
         raise missing(order.endpoint, order.model) from error
 
 
-async def order_of(call: Call, body: Object, endpoint: str) -> Relay:
+def order_of(call: Call, body: Object, endpoint: str) -> Relay:
     """What the door is asked for, if the token may ask for it. Raises Refused."""
     model = bodies.text_of(body, "model")
     if not model.strip():
         raise Refused(400, "model is required") if endpoint == "/api/chat" else missing(endpoint, "")
     bodies.checked(model)
-    if not (await read_db(usable_with, call.token))(model):
+    if not call.may_use(model):
         raise missing(endpoint, model)
     return Relay(
         person=call.token.user_id,
@@ -118,12 +116,6 @@ async def order_of(call: Call, body: Object, endpoint: str) -> Relay:
     )
 
 
-def usable_with(token: AccessToken) -> Callable[[str], bool]:
-    """Whether a token may use the model of a name: what its owner may, or some of that."""
-    may_use, allowed = usable_by(token.user), set(token.allowed)
-    return lambda name: may_use(name) and (not allowed or normal(name) in allowed)
-
-
 def _note(body: Object) -> dict[str, str]:
     """Which wishes are not passed on because they would concern everybody."""
     options = body.get("options")
@@ -133,9 +125,9 @@ def _note(body: Object) -> dict[str, str]:
 
 
 async def _models_everywhere(call: Call, path: str) -> list[Object]:
-    may_use, hosts = await read_db(lambda: (usable_with(call.token), _answering_hosts()))
+    hosts = await read_db(_answering_hosts)
     answers = await asyncio.gather(*(_models_of(host, path) for host in hosts))
-    return [model for models in answers for model in models if may_use(name_of(model))]
+    return [model for models in answers for model in models if call.may_use(name_of(model))]
 
 
 async def _models_of(host: Host, path: str) -> list[Object]:
@@ -158,9 +150,9 @@ def _answering_hosts() -> list[Host]:
     return list(Host.objects.serving().exclude(health=Host.Health.UNREACHABLE).order_by("pk"))
 
 
-def _host_with(token: AccessToken, model: str) -> tuple[bool, Host | None]:
+def _host_with(model: str) -> Host | None:
     places = places_for(model)
-    return usable_with(token)(model), places[0].host if places else Host.objects.serving().first()
+    return places[0].host if places else Host.objects.serving().first()
 
 
 def _version() -> str:
