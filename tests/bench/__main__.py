@@ -31,6 +31,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "streams500": partial(measure.streams, count=500, p99=300, memory=300),
     "enter": measure.enter,
     "stops": measure.stops,
+    "gateway": measure.gateway,
     "person": browser.one_person,
     "long": measure.long_answers,
     "smooth": browser.long_answers,

@@ -10,6 +10,7 @@ from statistics import median
 import httpx
 
 from tests.bench.stage import Host, Person, Stage, cpu_s, memory_mb, now_ms
+from tests.faults.portal import Portal, add_token
 from webui.ollama.transport import Transport
 
 STAMP = re.compile(r"(\d+)@([\d.]+)")
@@ -53,16 +54,26 @@ class Heard:
                 self.late.append(at - float(sent))
 
 
-async def read_host(host: Host, pieces: int, model: str = "measure-clock") -> Heard:
-    """As a script does that asks the host itself."""
+async def read_host(
+    host: Host | Portal,
+    pieces: int,
+    model: str = "measure-clock",
+    *,
+    path: str = "/api/chat",
+    token: str = "",
+    after_s: float = 0.0,
+) -> Heard:
+    """As a script does that asks the host itself, or the portal."""
+    await asyncio.sleep(after_s)
     heard = Heard(asked=now_ms())
     body = {"model": model, "messages": [{"role": "user", "content": str(pieces)}], "stream": True}
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
-        httpx.AsyncClient(transport=Transport(), trust_env=False, timeout=None) as client,
-        client.stream("POST", f"{host.url}/api/chat", json=body) as answer,
+        httpx.AsyncClient(transport=Transport(), trust_env=False, timeout=None, headers=headers) as client,
+        client.stream("POST", f"{host.url}{path}", json=body) as answer,
     ):
-        async for line in answer.aiter_lines():
-            heard.take(json.loads(line)["message"]["content"])
+        async for content in answer.aiter_raw():
+            heard.take(content.decode(errors="replace"))
     heard.is_whole = len(heard.late) == pieces
     return heard
 
@@ -166,6 +177,41 @@ async def streams(stage: Stage, count: int, **most: float) -> list[Row]:
         Row(f"{who}: load generator, of a core", "%", own / took_s * 100),
         Row(f"{who}: memory of the web process", "MB", memory, None, most.get("memory")),
     ]
+
+
+async def scripts(stage: Stage, count: int, path: str) -> list[Row]:
+    """``count`` scripts that each receive 30 pieces a second through the API; beside them the host's own."""
+    await stage.host.speak(RATE)
+    starting_s = count / STARTS_PER_S
+    pieces, who = int((starting_s + SECONDS) * RATE), f"{count} scripts at {RATE}/s, {path}"
+    with stage.portal.database() as database:
+        token = add_token(database, "alice")
+    starts = [number / STARTS_PER_S for number in range(count)]
+    direct = await asyncio.gather(*(read_host(stage.host, 5 * RATE, path=path, after_s=at) for at in starts))
+    asking = (read_host(stage.portal, pieces, path=path, token=token, after_s=at) for at in starts)
+    reading, web = asyncio.gather(*asking), stage.portal.process.pid
+    await asyncio.sleep(starting_s + 4)
+    began, used, own = now_ms(), cpu_s(web), cpu_s("self")
+    await asyncio.sleep(SECONDS - 6)
+    took_s, used, own, memory = (now_ms() - began) / 1000, cpu_s(web) - used, cpu_s("self") - own, memory_mb(web)
+    heard = await reading
+    late, late_direct = [[ms for each in some for ms in each.late] for some in (heard, direct)]
+    first, first_direct = [median(each.first for each in some) for some in (heard, direct)]
+    return [
+        Row(f"{who}: answers not whole", "", sum(not each.is_whole for each in heard), most=0),
+        Row(f"{who}: first piece, p50", "ms", first, first_direct, first_direct + 12),
+        Row(f"{who}: lateness p50", "ms", percentile(late, 50), percentile(late_direct, 50)),
+        Row(f"{who}: lateness p99", "ms", percentile(late, 99), percentile(late_direct, 99), 60),
+        Row(f"{who}: web process, per 1,000 pieces", "CPU-ms", used / (count * RATE * took_s) * 1e6, None, 60),
+        Row(f"{who}: web process, of a core", "%", used / took_s * 100),
+        Row(f"{who}: load generator, of a core", "%", own / took_s * 100),
+        Row(f"{who}: memory of the web process", "MB", memory),
+    ]
+
+
+async def gateway(stage: Stage) -> list[Row]:
+    """The two forms of the API."""
+    return [*await scripts(stage, 200, "/api/chat"), *await scripts(stage, 200, "/v1/chat/completions")]
 
 
 async def idle(stage: Stage) -> list[Row]:
