@@ -74,14 +74,19 @@ class GuardedServer(Server):
     # -- answering
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        """Daphne's own, but for a body that comes in pieces."""
+        """Daphne's own, but for a body that comes in pieces, and for an answer that is left before its end."""
         pieces = protocol.pieces if isinstance(protocol, GuardedRequest) else None
         if pieces is None:
-            return super().create_application(protocol, scope)
-        send = partial(self.handle_reply, protocol)
-        running = self.application({"asgi": {"version": "3.0"}, **scope}, pieces.get, send)
-        self.connections[protocol]["application_instance"] = asyncio.ensure_future(running)
-        return pieces
+            inbox = super().create_application(protocol, scope)
+        else:
+            inbox = pieces
+            send = partial(self.handle_reply, protocol)
+            answering = self.application({"asgi": {"version": "3.0"}, **scope}, pieces.get, send)
+            self.connections[protocol]["application_instance"] = asyncio.ensure_future(answering)
+        running = self.connections.get(protocol, {}).get("application_instance")
+        if running and isinstance(protocol, GuardedRequest):
+            running.add_done_callback(lambda _: protocol.left())
+        return inbox
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """What an application's ``send`` does: hand the message over, then wait for a peer that lags."""

@@ -124,6 +124,11 @@ class GuardedChannel(http.HTTPChannel):
         self._networkProducer.resumeProducing()
         self._within(LINGER_SECONDS)
 
+    def hang_up(self) -> None:
+        """Send what there is, within reason, and close."""
+        self.transport.loseConnection()
+        self._within(self.server.limits.stalled_seconds)
+
     def _respondToBadRequestAndDisconnect(self) -> None:
         self.refuse(400, "This is not a request that the server understands.")
 
@@ -190,6 +195,11 @@ class GuardedRequest(WebRequest):
             self.channel.transport.abortConnection()
         else:
             self.channel.refuse(status, body)
+
+    def left(self) -> None:
+        """The application is over. Whoever reads an answer that nobody goes on with would wait for ever."""
+        if self._response_started and not self.finished and self.channel is not None:
+            self.channel.hang_up()
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)

@@ -4,6 +4,7 @@ It prints ``ready``, then a line for everything that a test waits for.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import resource
@@ -87,6 +88,19 @@ async def half_broken(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"half", "more_body": True})
     raise RuntimeError("broken on purpose")
+
+
+async def left_half(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+
+async def left_large(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            while True:
+                await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
 
 
 async def refused_socket(scope, receive, send):
@@ -181,6 +195,8 @@ PLACES = {
     "/slow": slow,
     "/broken": broken,
     "/half-broken": half_broken,
+    "/left-half": left_half,
+    "/left-large": left_large,
     "/refused-socket": refused_socket,
     "/told": told,
     "/blocked-thread": blocked_thread,

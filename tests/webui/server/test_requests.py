@@ -1,5 +1,6 @@
 """What a rude HTTP client can do to the server, and what the server does about it."""
 
+import socket
 import threading
 import time
 
@@ -10,6 +11,7 @@ from .conftest import everything
 pytestmark = pytest.mark.server
 
 MIB = 1024 * 1024
+TCP_ESTABLISHED = 1
 
 
 def post(size: int, **headers: str) -> bytes:
@@ -251,6 +253,29 @@ def test_an_application_that_breaks_half_way_ends_the_connection_and_nothing_els
             peer.sendall(b"GET /half-broken HTTP/1.1\r\nHost: t\r\n\r\n")
 
             assert everything(peer).endswith("half\r\n")
+
+
+def test_an_answer_that_nobody_goes_on_with_ends_with_its_connection(shared):
+    with shared.connect() as peer:
+        peer.sendall(b"GET /left-half HTTP/1.1\r\nHost: t\r\n\r\n")
+
+        assert everything(peer).endswith("half\r\n")
+
+
+def test_nothing_is_kept_for_long_of_an_answer_that_nobody_goes_on_with(scene):
+    server = scene(stalled_seconds=1)
+    with server.connect(receive_buffer=4096) as peer:
+        peer.sendall(b"GET /left-large HTTP/1.1\r\nHost: t\r\n\r\n")
+        before = time.monotonic()
+        while peer_is_connected(peer):
+            assert time.monotonic() < before + 5
+            time.sleep(0.05)
+
+
+def peer_is_connected(peer: socket.socket) -> bool:
+    """Whether the kernel still thinks so; nothing is read."""
+    state = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state == TCP_ESTABLISHED
 
 
 def refusal(answer: str) -> int:
