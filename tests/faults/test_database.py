@@ -1,13 +1,15 @@
 """The database goes away, is slow, full or of another time."""
 
 import asyncio
+import json
 import time
 import uuid
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.faults.portal import until_state, until_text
+from tests.faults.portal import PATIENCE_S, add_token, until_state, until_text
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -43,6 +45,24 @@ async def test_an_answer_goes_on_while_the_database_is_away_and_is_stored_afterw
     assert text.split() == numbers(400)
     await assert_consistent(portal)
     assert tab.close_codes == []
+
+
+async def test_a_script_hears_all_of_its_answer_while_the_database_is_away(portal, practice, database, postgres):
+    """F08"""
+    practice.speed = 50
+    headers = {"Authorization": f"Bearer {add_token(database, 'alice')}"}
+    body = {"model": "practice-counting", "messages": [{"role": "user", "content": "count to 100"}]}
+    script = httpx.AsyncClient(base_url=portal.url, headers=headers, timeout=PATIENCE_S)
+    async with script, script.stream("POST", "/api/chat", json=body) as answer:
+        lines = answer.aiter_lines()
+        heard = [await anext(lines)]
+        await asyncio.to_thread(postgres.stop)
+        heard += [line async for line in lines]
+        refused = await script.post("/api/chat", json=body)
+
+    assert "".join(json.loads(line)["message"]["content"] for line in heard).split() == numbers(100)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.json() == {"error": "the portal cannot reach its database"}
 
 
 async def test_after_a_minute_without_database_everything_is_found_again_at_once(

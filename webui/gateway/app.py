@@ -16,11 +16,12 @@ from webui.accounts.addresses import address_in
 from webui.accounts.audit import record_refusal
 from webui.accounts.models import AccessToken
 from webui.accounts.session_watch import watched_token
-from webui.db import run_db
+from webui.db import DatabaseAway, run_db
 from webui.gateway import native, openai
+from webui.gateway.bodies import TOO_DEEP
 from webui.gateway.call import Call, Gone, MayUse, Message, Receive, Send
 from webui.gateway.refusals import Refused, refusal_of
-from webui.http import header_of, is_for_us
+from webui.http import TRY_AGAIN_S, header_of, is_for_us
 from webui.inference.access import usable_by
 from webui.ollama import OllamaError
 from webui.ollama.names import normal
@@ -96,6 +97,11 @@ async def _answer(call: Call, routes: Routes) -> None:
             await _serve(call, routes)
         except OllamaError as error:
             raise refusal_of(error) from error
+        except RecursionError as error:
+            raise Refused(400, TOO_DEEP) from error
+        except DatabaseAway as error:
+            log.warning("%s is refused: the database does not answer", call.path)
+            raise Refused(503, "the portal cannot reach its database", retry_s=TRY_AGAIN_S) from error
     except Refused as refused:
         with suppress(Gone):
             await call.refuse(refused)

@@ -27,6 +27,7 @@ NAME = re.compile(r"(?:(?:\w[\w.:-]{0,349}/)?\w[\w-]{0,79}/)?\w[\w.-]{0,79}(?::\
 # What is larger must be well made: nobody else is answered while it is read.
 LARGE = 256 * 1024
 MOST_VALUES = 200_000
+TOO_DEEP = "json: the value is too long or too deep"
 CLOUD = re.compile(r".*[:-]cloud(?::local)?", re.IGNORECASE)
 
 
@@ -40,7 +41,7 @@ def parse(raw: bytes) -> Object:
     except json.JSONDecodeError as error:
         raise Refused(400, _as_go_says(error)) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets
-        raise Refused(400, "json: the value is too long or too deep") from error
+        raise Refused(400, TOO_DEEP) from error
     if not isinstance(found, dict):
         raise Refused(400, "json: cannot unmarshal a value that is no object")
     return {key.lower(): value for key, value in found.items() if value is not None}

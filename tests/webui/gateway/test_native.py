@@ -187,6 +187,15 @@ async def test_what_concerns_everybody_is_the_operators_to_say(portal, practice,
     assert answer.headers["teahouse-ignored"] == "num_ctx, num_gpu, keep_alive, shift"
 
 
+async def test_what_is_nested_too_deep_is_refused(portal, token):
+    """S48. So deep that it could be read, and not be written again."""
+    deep = ["[" * depth + "]" * depth for depth in range(920, 1000)]
+    bodies = [f'{{"model": "practice", "tools": {tools}}}'.encode() for tools in deep]
+    answers = [await portal.ask("POST", "/api/chat", body, token=token) for body in bodies]
+
+    assert {answer.status for answer in answers} == {400}
+
+
 async def test_nobody_unloads_a_model(portal, token):
     """S33."""
     await portal.ask("POST", "/api/generate", {"model": "practice", "keep_alive": 0}, token=token)
