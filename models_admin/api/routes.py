@@ -22,7 +22,6 @@ from webui.gateway import bodies
 from webui.gateway.app import BLOB, Route, Routes
 from webui.gateway.bodies import Object
 from webui.gateway.call import JSON, LINES, Call
-from webui.gateway.native import usable_with
 from webui.gateway.refusals import Refused, missing
 from webui.http import header_of
 from webui.inference.catalogue import places_for
@@ -179,9 +178,8 @@ def _digest_of(call: Call) -> str:
 
 def _start(call: Call, kind: Job.Kind, host: Host, model: str, bases: Sequence[str] = (), **wish: Any) -> Job:
     """Have it done, and recorded. For a token for some models there are no others."""
-    may_use = usable_with(call.token)
     for name in (model, *bases):
-        if not may_use(name):
+        if not call.may_use(name):
             raise missing(call.path, name)
     try:
         with transaction.atomic():
