@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -11,6 +11,7 @@ import httpx
 
 from tests.bench.stage import Host, Person, Stage, cpu_s, memory_mb, now_ms
 from tests.faults.portal import Portal, add_token
+from tests.webui.practice.wire import connection, request_bytes
 from webui.ollama.transport import Transport
 
 STAMP = re.compile(r"(\d+)@([\d.]+)")
@@ -259,33 +260,44 @@ async def long_answers(stage: Stage) -> list[Row]:
 
 async def rude_peers(stage: Stage) -> list[Row]:
     """Readers that stopped reading, and a body without end."""
-    web = stage.portal.process.pid
     await stage.host.speak(None)
     people = await stage.people(DEAF_READERS)
-    before = memory_mb(web)
-    async with asyncio.TaskGroup() as group:
-        deaf = [group.create_task(_read_nothing(each)) for each in people]
-        peak, stall = await _watch(stage, 20)
-        for task in deaf:
-            task.cancel()
-    rows = [
-        Row(f"{DEAF_READERS} readers that stopped reading: memory", "MB more", peak - before, most=60),
-        Row(f"{DEAF_READERS} readers that stopped reading: longest stall", "ms", stall, most=200),
-    ]
-    before = memory_mb(web)
-    posting = asyncio.create_task(_post_a_gigabyte(stage))
-    peak, stall = await _watch(stage, 5)
-    posting.cancel()
+    with stage.portal.database() as database:
+        token = add_token(database, "alice")
+    pages = [_read_nothing(person) for person in people]
+    scripts = [_read_no_answer(stage.portal, token) for _ in people]
     return [
-        *rows,
-        Row("a POST of 1 GB: memory", "MB more", peak - before, most=60),
-        Row("a POST of 1 GB: longest stall", "ms", stall, most=200),
+        *await _rudely(stage, f"{DEAF_READERS} readers that stopped reading", pages, 20),
+        *await _rudely(stage, f"{DEAF_READERS} scripts that read nothing", scripts, 20),
+        *await _rudely(stage, "a POST of 1 GB", [_post_a_gigabyte(stage)], 5),
+    ]
+
+
+async def _rudely(stage: Stage, what: str, peers: Iterable[Coroutine[None, None, None]], seconds: float) -> list[Row]:
+    """What the peers cost while they are there."""
+    before = memory_mb(stage.portal.process.pid)
+    tasks = [asyncio.create_task(peer) for peer in peers]
+    peak, stall = await _watch(stage, seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return [
+        Row(f"{what}: memory", "MB more", peak - before, most=60),
+        Row(f"{what}: longest stall", "ms", stall, most=200),
     ]
 
 
 async def _read_nothing(person: Person) -> None:
     async with person.page(deaf=True):
         await person.ask(str(LONG), "measure-mixed")
+        await asyncio.sleep(PATIENCE_S)
+
+
+async def _read_no_answer(portal: Portal, token: str) -> None:
+    body = {"model": "measure-mixed", "messages": [{"role": "user", "content": str(LONG)}]}
+    async with connection(portal.url) as (_, writer):
+        writer.transport.pause_reading()
+        writer.write(request_bytes("POST", "/api/chat", body, Authorization=f"Bearer {token}"))
         await asyncio.sleep(PATIENCE_S)
 
 
