@@ -80,7 +80,7 @@ def _rows(ledger: Ledger, words: Mapping[str, str]) -> Iterator[list[object]]:
     names = dict(User.objects.values_list("pk", "username"))
     for day, person, model, host, door, outcome, figures in ledger.rows():
         yield [
-            *(day.isoformat(), names[person], model, host, words[door], words[outcome]),
+            *(day.isoformat(), names.get(person, ""), model, host, words[door], words[outcome]),
             *(figures.runs, figures.read, figures.written),
             *(_seconds(figures.first_ms), _seconds(figures.queue_slow_ms)),
         ]

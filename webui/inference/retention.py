@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from webui.db import DatabaseAway, run_db
@@ -37,9 +38,18 @@ async def forget_old_usage(stop: asyncio.Event) -> None:
 @transaction.atomic
 def forget_piece() -> int:
     """Delete the oldest rows of those that are kept no longer; how many there were."""
-    if not settings.USAGE_DAYS:
-        return 0
-    kept_from = midnight(timezone.localdate() - timedelta(days=settings.USAGE_DAYS))
-    old = Usage.objects.filter(at__lt=kept_from).order_by("at").select_for_update(skip_locked=True)
-    deleted, _ = Usage.objects.filter(pk__in=old.values("pk")[:PIECE]).delete()
+    oldest = old_usage().order_by("at").select_for_update(skip_locked=True)
+    deleted, _ = Usage.objects.filter(pk__in=oldest.values("pk")[:PIECE]).delete()
     return deleted
+
+
+def old_usage() -> QuerySet[Usage]:
+    """What is kept no longer."""
+    if not settings.USAGE_DAYS:
+        return Usage.objects.none()
+    return Usage.objects.filter(at__lt=kept_from())
+
+
+def kept_from() -> datetime:
+    """The first minute of the first day that is kept."""
+    return midnight(timezone.localdate() - timedelta(days=settings.USAGE_DAYS))

@@ -1,10 +1,12 @@
 """How long the ledger remembers."""
 
 import asyncio
+import io
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.management import call_command
 from django.utils import timezone
 
 from webui.db import run_db
@@ -45,6 +47,37 @@ def test_without_an_end_everything_is_kept(used, settings):
 
     assert retention.forget_piece() == 0
     assert days_left() == [0, 5_000]
+
+
+def said(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("retention", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_says_how_much_it_would_delete(used, settings):
+    settings.USAGE_DAYS = 30
+    used(1, 31, 32)
+
+    assert said("--dry-run").startswith("2 rows of usage before ")
+    assert days_left() == [1, 31, 32]
+
+
+def test_the_command_deletes_all_of_it(used, settings, monkeypatch):
+    settings.USAGE_DAYS = 30
+    monkeypatch.setattr(retention, "PIECE", 2)
+    used(1, 31, 32, 33)
+
+    assert said().startswith("3 rows of usage before ")
+    assert days_left() == [1]
+
+
+def test_the_command_deletes_nothing_that_is_kept_for_ever(used, settings):
+    settings.USAGE_DAYS = 0
+    used(5_000)
+
+    assert "kept for ever" in said()
+    assert days_left() == [5_000]
 
 
 @pytest.mark.django_db(transaction=True)
