@@ -72,7 +72,7 @@ class FaultProxy:
         self._links.add(task)
         try:
             await self._carry((reader, writer), await self._connect())
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
             self._links.discard(task)

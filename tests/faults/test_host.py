@@ -262,6 +262,7 @@ async def test_a_line_without_end_is_cut_off_before_it_fills_the_memory(
     ],
 )
 async def test_odd_bytes_become_text(portal, alice, database, assert_consistent, model, shown):
+    """F29, F30, F31, F32, F33"""
     conversation = await alice.start("SECRET-WORD 汉字 😀", model)
     text = await until_state(database, conversation, "done")
 
@@ -272,6 +273,7 @@ async def test_odd_bytes_become_text(portal, alice, database, assert_consistent,
 async def test_a_page_loaded_at_any_moment_shows_what_was_said_and_no_more(
     portal, practice, alice, database, assert_consistent
 ):
+    """F44"""
     practice.speed = 20  # a busy machine, too, loads more than ten pages meanwhile
     conversation = await alice.start("SECRET-WORD count to 60", "practice-counting")
     seen = []
@@ -292,6 +294,7 @@ def whole_words(words: list[str]) -> list[str]:
 
 
 async def test_a_question_sent_five_times_at_once_is_asked_once(portal, alice, database, assert_consistent):
+    """F48"""
     opened = await alice.start("SECRET-WORD first", "practice")
     await until_state(database, opened, "done")
     token = await alice.token()
@@ -313,6 +316,7 @@ async def test_a_question_sent_five_times_at_once_is_asked_once(portal, alice, d
 async def test_a_first_question_sent_five_times_at_once_opens_one_conversation(
     portal, alice, database, assert_consistent
 ):
+    """F48"""
     key = str(uuid.uuid4())
     token = await alice.token()
     fields = {"text": "SECRET-WORD?", "model": "practice", "client_key": key, "csrfmiddlewaretoken": token}
@@ -326,6 +330,7 @@ async def test_a_first_question_sent_five_times_at_once_opens_one_conversation(
 async def test_stop_while_waiting_for_a_model_to_load_ends_the_request_at_the_host(
     portal, practice, alice, database, assert_consistent
 ):
+    """F21, F50"""
     conversation = await alice.start("SECRET-WORD", "fault-hangheader")
     await practice.wait_for(lambda: practice.requests and practice.requests[-1].endpoint == "/api/chat")
     pressed = time.monotonic()
@@ -338,6 +343,7 @@ async def test_stop_while_waiting_for_a_model_to_load_ends_the_request_at_the_ho
 
 
 async def test_stop_while_in_line_leaves_the_line(portal, practice, alice, database, slots, assert_consistent):
+    """F50"""
     slots(1)
     first = await alice.start("SECRET-WORD", "fault-gate")
     await until_text(database, first, 1)
@@ -353,6 +359,7 @@ async def test_stop_while_in_line_leaves_the_line(portal, practice, alice, datab
 
 
 async def test_closing_every_page_changes_nothing_for_the_answer(portal, practice, alice, database, assert_consistent):
+    """F43"""
     practice.speed = 200
     conversation = await alice.start("SECRET-WORD count to 100", "practice-counting")
     async with alice.socket(conversation) as socket:

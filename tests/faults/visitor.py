@@ -78,7 +78,8 @@ class Visitor:
         """The socket of an open page; ``port`` is that of a proxy."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
         address = f"ws://localhost:{self.portal.port}/ws/"
-        options = {"origin": self.portal.url, "port": port or self.portal.port, **options}
+        way = {} if "sock" in options else {"port": port or self.portal.port}
+        options = {"origin": self.portal.url, **way, **options}
         async with websockets.connect(
             address, additional_headers={"Cookie": cookies}, proxy=None, max_size=None, **options
         ) as open_socket:
