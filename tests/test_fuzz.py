@@ -200,6 +200,7 @@ def is_fine(answer: HttpResponse, method: str) -> bool:
 @tries
 @given(data=st.data())
 def test_no_request_breaks_a_page(conversation, alice, root, name, data):
+    """F62."""
     who = data.draw(st.sampled_from([alice, root, None]))
     method = data.draw(st.sampled_from(METHODS))
     kind = data.draw(st.sampled_from(TYPES))

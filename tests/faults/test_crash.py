@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import resource
 import signal
 import socket
 import time
@@ -9,7 +11,7 @@ import time
 import httpx
 import pytest
 
-from tests.faults.portal import answer_in, expire_leases, until_state, until_text
+from tests.faults.portal import Portal, answer_in, expire_leases, until_state, until_text
 
 pytestmark = [pytest.mark.server]
 
@@ -210,4 +212,41 @@ async def test_asking_twice_to_end_and_then_killing_is_a_crash_like_any_other(
     text = await until_state(database, conversation, "done")
 
     assert text.split() == [str(number) for number in range(1, 401)]
+    await assert_consistent(portal)
+
+
+@pytest.mark.slow
+async def test_what_a_crash_of_everything_left_behind_keeps_nothing_from_starting(practice, data, visit):
+    """F67: a lease, the pid file and the socket of a database that is no more."""
+    portal = await Portal(data, practice.url).ready()
+    alice = await visit(portal)
+    practice.speed = 50
+    conversation = await alice.start("SECRET-WORD count to 300", "practice-counting")
+    with portal.database() as database:
+        before = await until_text(database, conversation, 40)
+    pid_file = data / "postgres" / "pgdata" / "postmaster.pid"
+    portal.kill()
+    os.kill(int(pid_file.read_text().partition("\n")[0]), signal.SIGKILL)
+    practice.speed = None
+    assert pid_file.exists()
+    await portal.start_again()
+    with portal.database() as database:
+        text = await until_state(database, conversation, "done")
+    assert await portal.end() == 0
+
+    assert text.startswith(before[:20])
+    assert text.split() == [str(number) for number in range(1, 301)]
+
+
+@pytest.mark.slow
+async def test_a_log_that_cannot_grow_keeps_nobody_from_an_answer(portal, alice, database, assert_consistent):
+    """F15: of what the portal itself writes into files there is nothing else."""
+    limit = resource.prlimit(portal.process.pid, resource.RLIMIT_FSIZE)
+    written = portal.log_path.stat().st_size
+    resource.prlimit(portal.process.pid, resource.RLIMIT_FSIZE, (written, limit[1]))
+    conversation = await alice.start("SECRET-WORD hello?", "practice")
+    await until_state(database, conversation, "done")
+    resource.prlimit(portal.process.pid, resource.RLIMIT_FSIZE, limit)
+
+    assert portal.is_running
     await assert_consistent(portal)

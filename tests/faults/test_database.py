@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import random
+import resource
 import time
 import uuid
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
-from tests.faults.portal import PATIENCE_S, add_token, until_state, until_text
+from tests.faults.portal import MIB, PATIENCE_S, add_token, until_state, until_text
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -41,7 +45,7 @@ async def test_an_answer_goes_on_while_the_database_is_away_and_is_stored_afterw
 
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "5"
-    assert "The portal cannot reach its database" in refused.text
+    assert "The database cannot do this at the moment" in refused.text
     assert text.split() == numbers(400)
     await assert_consistent(portal)
     assert tab.close_codes == []
@@ -204,4 +208,73 @@ async def test_a_clock_that_jumps_an_hour_changes_neither_sockets_nor_answers_no
     runs = database.execute("select count(*) from chat_run where conversation_id = %s", [conversation])
     assert runs.fetchone() == (1,)
     practice.requests[1:] = []  # the ends of the others are of a wrong clock
+    await assert_consistent(portal)
+
+
+async def test_without_a_free_connection_pages_are_refused_in_time(
+    portal, practice, alice, database, assert_consistent, figure
+):
+    """F12: somebody else holds all that the server has."""
+    practice.speed = 50
+    conversation = await alice.start("SECRET-WORD count to 500", "practice-counting")
+    await until_text(database, conversation, 40)
+    with ExitStack() as hogs:
+        with suppress(psycopg.OperationalError):
+            while True:
+                hogs.enter_context(portal.database())
+        database.execute("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
+                         "and backend_type = 'client backend' and application_name = ''"
+                         " and client_port = -1 and state = 'idle' and query <> ''")  # fmt: skip
+        with suppress(psycopg.OperationalError):
+            while True:
+                hogs.enter_context(portal.database())
+        asked = time.monotonic()
+        refused = await alice.http.get("/")
+        took = time.monotonic() - asked
+    text = await until_state(database, conversation, "done")
+
+    figure("refused after", f"{took:.1f} s")
+    assert refused.status_code == 503
+    assert took <= AT_ONCE_S
+    assert text.split() == numbers(500)
+    await assert_consistent(portal)
+
+
+@contextmanager
+def full_disk(postgres, size: int):
+    """Inside the block no file of the database grows beyond so many bytes."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    postgres.stop()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))  # the server inherits it
+    try:
+        postgres.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    yield
+    postgres.stop()
+    postgres.start()
+
+
+async def test_a_full_disk_refuses_what_is_new_and_shows_what_is_there(
+    portal, alice, database, postgres, assert_consistent
+):
+    """F13: no file may grow beyond those of the log of transactions."""
+    conversation = await alice.start("SECRET-WORD first", "practice")
+    await until_state(database, conversation, "done")
+    chance = random.Random(1)
+    with full_disk(postgres, 17 * MIB):
+        while (await alice.http.get("/")).status_code != 200:
+            await asyncio.sleep(0.1)
+        status = 302
+        while status == 302:
+            key = str(uuid.uuid4())
+            text = chance.randbytes(MIB // 3).hex()
+            status = (await alice.post("/c/", text=text, model="practice", client_key=key)).status_code
+        page = await alice.http.get(f"/c/{conversation}/")
+
+    assert status == 503
+    assert page.status_code == 200
+    with portal.database() as back:
+        stored = back.execute("select count(*) from chat_message where conversation_id = %s", [key])
+        assert stored.fetchone() == (0,)
     await assert_consistent(portal)

@@ -163,6 +163,7 @@ def test_a_database_that_does_not_answer_is_named():
 
 
 def test_data_that_cannot_be_used_is_named(up, data_dir):
+    """F68."""
     (data_dir / "old" / "postgres" / "pgdata").mkdir(parents=True)
     (data_dir / "old" / "postgres" / "pgdata" / "PG_VERSION").write_text("12\n")
 

@@ -144,6 +144,7 @@ def test_committed_rows_survive_a_killed_server(use, folder):
 
 
 def test_a_stale_pid_file_that_names_a_stranger_is_dropped_and_the_stranger_lives(use, folder):
+    """F67."""
     first = use()
     first.socket_directory()
     pid_file = folder / "postgres" / "pgdata" / "postmaster.pid"
@@ -192,6 +193,7 @@ def test_a_short_socket_directory_that_others_can_open_is_refused(use, folder):
 
 
 def test_data_of_another_version_is_refused_and_left_alone(use, folder):
+    """F68."""
     use().leave()
     version = folder / "postgres" / "pgdata" / "PG_VERSION"
     version.write_text("12\n")
@@ -205,6 +207,7 @@ def test_data_of_another_version_is_refused_and_left_alone(use, folder):
 
 @pytest.mark.skipif(not is_root(), reason="needs a second account")
 def test_data_of_another_account_is_refused(folder):
+    """F68."""
     root = folder / "postgres"
     root.mkdir()
 
