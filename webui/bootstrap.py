@@ -19,6 +19,8 @@ VENV = ROOT / ".venv"
 SERVE_LOCK = ROOT / "requirements.lock"
 TEST_LOCK = ROOT / "requirements-test.lock"
 
+MISCONFIGURED = 78  # as sysexits.h calls it, and `serve`
+
 
 class CannotPrepare(Exception):
     """One sentence for the person who typed the command."""
@@ -170,10 +172,16 @@ def run_tests(arguments: list[str]) -> int:
 
 
 def run_django(arguments: list[str]) -> None:
-    from django.core.management import execute_from_command_line  # noqa: PLC0415 -- needs .venv
+    """What is wrong with a setting is said in a sentence, and by the same exit code as other misconfigurations."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 -- needs .venv
+    from django.core.management import execute_from_command_line  # noqa: PLC0415
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webui.settings")
-    execute_from_command_line(["manage.py", *arguments])
+    try:
+        execute_from_command_line(["manage.py", *arguments])
+    except ImproperlyConfigured as error:
+        say(str(error))
+        sys.exit(MISCONFIGURED)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,22 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 
 def stored_secret_key(data_dir: Path) -> str:
-    """The key kept under ``data_dir``, made on first use, readable by its owner only."""
+    """The key kept under ``data_dir``, made on first use. Raises ImproperlyConfigured where that is not ours."""
+    try:
+        return _stored_or_made(data_dir)
+    except PermissionError as error:
+        raise ImproperlyConfigured(
+            f"{error.filename} is not ours to use: start the portal as the account that owns {data_dir}, "
+            "or choose another DATA_DIR."
+        ) from error
+
+
+def _stored_or_made(data_dir: Path) -> str:
+    """Readable by its owner only."""
     path = data_dir / "secret_key"
     try:
         return path.read_text(encoding="ascii")

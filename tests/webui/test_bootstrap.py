@@ -18,6 +18,7 @@ BARE_PATH = "/usr/bin:/bin"
 DJANGO = {
     "django/__init__.py": "",
     "django/core/__init__.py": "",
+    "django/core/exceptions.py": "class ImproperlyConfigured(Exception): pass",
     "django/core/management.py": "def execute_from_command_line(argv): print('django', *argv[1:])",
 }
 NEWER = "def execute_from_command_line(argv): print('newer django')"

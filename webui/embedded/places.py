@@ -11,6 +11,7 @@ from .errors import ForeignData, NoAccount, UnsafeSocket
 # The socket's address must fit a sockaddr_un: 104 bytes on macOS, 108 on Linux, ending included.
 LONGEST_SOCKET_PATH = 100
 SOCKET_NAME = ".s.PGSQL.5432"
+DATA = "pgdata"  # below the root
 # Not $TMPDIR: every process that shares the server must find the same socket.
 TEMPORARY = Path("/tmp")  # noqa: S108 -- the directory made in it is refused unless private
 
@@ -19,7 +20,7 @@ def settle(root: Path) -> tuple[Path, pwd.struct_passwd | None]:
     """Where the data shall live, and the account to run PostgreSQL as; None: as ourselves.
 
     Root is refused by PostgreSQL, and opening somebody's private directories is not ours to do. So where
-    the account cannot reach ``root``, the data lives below /var/lib instead. Raises NoAccount.
+    the account cannot reach ``root``, the data lives below /var/lib instead. Raises NoAccount and ForeignData.
     """
     if os.geteuid() != 0:
         return root, None
@@ -36,13 +37,24 @@ def settle(root: Path) -> tuple[Path, pwd.struct_passwd | None]:
 def _account_for(root: Path) -> pwd.struct_passwd:
     """Whoever owns the data already, else the first unprivileged account there is."""
     if root.exists() and (owner := root.stat().st_uid) != 0:
-        return pwd.getpwuid(owner)
+        return _account_numbered(owner, root)
     for name in ("teahouse", "postgres", "nobody"):
         try:
             return pwd.getpwnam(name)
         except KeyError:
             continue
     raise NoAccount("PostgreSQL refuses to run as root, and no account is named teahouse, postgres or nobody.")
+
+
+def _account_numbered(owner: int, root: Path) -> pwd.struct_passwd:
+    """PostgreSQL runs as nobody whom the machine cannot name."""
+    try:
+        return pwd.getpwuid(owner)
+    except KeyError as error:
+        raise ForeignData(
+            f"{root} belongs to account number {owner}, which this machine does not know: "
+            "make an account of that number, or choose another DATA_DIR."
+        ) from error
 
 
 def private_ancestor(path: Path, account: pwd.struct_passwd) -> Path | None:
@@ -58,17 +70,27 @@ def private_ancestor(path: Path, account: pwd.struct_passwd) -> Path | None:
 
 
 def make_private(root: Path, account: pwd.struct_passwd | None) -> None:
-    """Create ``root``, open to its owner alone. Raises ForeignData where another account owns it."""
-    make_passable(root.parent)
-    root.mkdir(exist_ok=True)
+    """Create ``root``, open to its owner alone. Raises ForeignData where another account owns it or its place."""
+    try:
+        make_passable(root.parent)
+        root.mkdir(exist_ok=True)
+    except PermissionError as error:
+        raise ForeignData(f"{error.filename} cannot be made there: choose a DATA_DIR that is ours.") from error
     if account:
+        _refuse_foreign(root / DATA, account.pw_uid)
         os.chown(root, account.pw_uid, account.pw_gid)
-    elif (owner := root.stat().st_uid) != os.geteuid():
-        raise ForeignData(
-            f"{root} belongs to account number {owner}, and we run as number {os.geteuid()}: "
-            "start the portal as the account that made it, or choose another DATA_DIR."
-        )
+    else:
+        _refuse_foreign(root, os.geteuid())
+        _refuse_foreign(root / DATA, os.geteuid())
     root.chmod(0o700)
+
+
+def _refuse_foreign(path: Path, ours: int) -> None:
+    if path.exists() and (owner := path.stat().st_uid) != ours:
+        raise ForeignData(
+            f"{path} belongs to account number {owner}, and PostgreSQL would run as number {ours}. Nothing was "
+            "changed: start the portal as the account that made it, give it to this one, or choose another DATA_DIR."
+        )
 
 
 def make_passable(folder: Path) -> None:

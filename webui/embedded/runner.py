@@ -39,7 +39,7 @@ class Server:
 
     def __init__(self, root: Path) -> None:
         self.root, self.account = places.settle(root.resolve())
-        self.data = self.root / "pgdata"
+        self.data = self.root / places.DATA
         self.log = self.root / "postgres.log"
         self.binaries = binaries.find()
         self._users_lock: int | None = None

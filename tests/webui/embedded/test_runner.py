@@ -206,13 +206,35 @@ def test_data_of_another_version_is_refused_and_left_alone(use, folder):
 
 
 @pytest.mark.skipif(not is_root(), reason="needs a second account")
-def test_data_of_another_account_is_refused(folder):
+@pytest.mark.parametrize("theirs", ["postgres", "postgres/pgdata"])
+def test_data_of_another_account_is_refused(folder, theirs):
     """F68."""
     root = folder / "postgres"
     root.mkdir()
+    (root / "pgdata").mkdir(mode=0o700)
+    os.chown(root, NOBODY, NOBODY)
+    os.chown(folder / theirs, 0, 0)
 
-    with being(NOBODY), pytest.raises(ForeignData, match="belongs to account number 0"):
+    with being(NOBODY), pytest.raises(ForeignData, match=f"{theirs} belongs to account number 0"):
         Server(root).start()
+
+
+@pytest.mark.skipif(not is_root(), reason="needs a second account")
+def test_a_place_where_we_may_not_write_is_named(folder):
+    """F68."""
+    with being(NOBODY), pytest.raises(ForeignData, match="postgres cannot be made there"):
+        Server(folder / "postgres").start()
+
+
+@pytest.mark.skipif(not is_root(), reason="about being root")
+def test_root_takes_over_no_data_that_postgresql_may_not_read(folder):
+    """F68."""
+    root = folder / "postgres"
+    (root / "pgdata").mkdir(parents=True)
+    with pytest.raises(ForeignData, match="pgdata belongs to account number 0"):
+        Server(root).start()
+
+    assert root.stat().st_uid == 0
 
 
 @pytest.mark.skipif(not is_root(), reason="about being root")
