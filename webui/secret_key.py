@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,11 +28,10 @@ def _stored_or_made(data_dir: Path) -> str:
     except FileNotFoundError:
         data_dir.mkdir(parents=True, exist_ok=True)
     # Two processes may start at once: the first file wins and the other reads it.
-    draft = path.with_name(f"secret_key.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, draft = tempfile.mkstemp(prefix="secret_key.", dir=data_dir)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(50))
     with suppress(FileExistsError):
         path.hardlink_to(draft)
-    draft.unlink()
+    Path(draft).unlink()
     return path.read_text(encoding="ascii")

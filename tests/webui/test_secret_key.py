@@ -19,6 +19,13 @@ def test_it_is_made_once_and_for_its_owner_alone(tmp_path):
     assert len(list((tmp_path / "data").iterdir())) == 1
 
 
+def test_what_a_killed_start_left_is_in_nobody_s_way(tmp_path):
+    """F67: in a container the next process has the same number."""
+    (tmp_path / f"secret_key.{os.getpid()}").touch()
+
+    assert len(stored_secret_key(tmp_path)) > 50
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second account")
 def test_a_place_of_somebody_else_is_named(tmp_path):
     """F68."""

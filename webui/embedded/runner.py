@@ -57,7 +57,7 @@ class Server:
                 self._create_cluster()
             self._refuse_other_version()
             if not self._answers():
-                self._drop_stale_pid_file()
+                self._drop_stale_locks()
                 self._start_server()
             self._users_lock = self._lock("users.lock", fcntl.LOCK_SH)
 
@@ -122,16 +122,16 @@ class Server:
             time.sleep(0.2)
         raise ProgramFailed(f"PostgreSQL is still recovering after {RECOVERY_SECONDS} s: see {self.log}")
 
-    def _drop_stale_pid_file(self) -> None:
-        """A pid file left by a crash may name an unrelated live process: containers reuse low numbers."""
-        pid_file = self.data / "postmaster.pid"
-        try:
-            pid = int(pid_file.read_text().partition("\n")[0])
-        except (OSError, ValueError):
-            return
-        program = _program_of(pid)
-        if program and "postgres" not in program:
-            pid_file.unlink()
+    def _drop_stale_locks(self) -> None:
+        """What a crash left may name an unrelated live process: containers reuse low numbers."""
+        for lock in (self.data / "postmaster.pid", self.socket_directory / f"{places.SOCKET_NAME}.lock"):
+            try:
+                pid = int(lock.read_text().partition("\n")[0])
+            except (OSError, ValueError):
+                continue
+            program = _program_of(pid)
+            if program and "postgres" not in program:
+                lock.unlink()
 
     def _start_server(self) -> None:
         options = {
