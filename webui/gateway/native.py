@@ -9,18 +9,19 @@ from typing import Any
 from webui.db import read_db
 from webui.gateway import bodies
 from webui.gateway.bodies import NOTE, Object
-from webui.gateway.call import TEXT, Call
+from webui.gateway.call import TEXT, Call, MayUse
 from webui.gateway.refusals import Refused, missing
 from webui.inference import usage
 from webui.inference.catalogue import places_for
 from webui.inference.clients import client_of
-from webui.inference.door import Event, NotForThem, Relay
+from webui.inference.door import Event, NoHost, NotForThem, Relay
 from webui.inference.models import Host, Usage
 from webui.inference.policy import OPERATORS_ONLY
 from webui.ollama import Beginning, ModelNotFound, OllamaError
 from webui.ollama.names import normal
 
 UNKNOWN_VERSION = "0.0.0"
+NOBODYS = "nobody/has-this:model"
 # What a host says of places on its disk.
 ABSOLUTE = re.compile(r"/|[A-Za-z]:\\")
 PLACE = re.compile(rf"^(FROM|ADAPTER) +(?:{ABSOLUTE.pattern}).*$", re.MULTILINE)
@@ -51,9 +52,7 @@ async def show(call: Call) -> None:
     if not model:
         raise Refused(400, "model is required")
     bodies.checked(model)
-    host = await read_db(_host_with, model) if call.may_use(model) else None
-    if host is None:
-        raise missing(call.path, model)
+    host = await _host_with(call, model, call.path)
     try:
         shown = await client_of(host).ask("POST", "/api/show", {"model": model, "name": model})
     except ModelNotFound as error:
@@ -61,7 +60,7 @@ async def show(call: Call) -> None:
     shown.pop("tensors", None)
     if isinstance(shown.get("modelfile"), str):
         shown["modelfile"] = PLACE.sub(rf"\1 {model}", shown["modelfile"])
-    await call.tell(_without_places(shown))
+    await call.tell(_without_origin(shown, call.may_use))
 
 
 async def installed(call: Call) -> list[Object]:
@@ -75,7 +74,7 @@ async def installed(call: Call) -> list[Object]:
 async def relay(call: Call) -> None:
     """Ask a model, and pass on what it answers."""
     body = await call.body()
-    order = order_of(call, body, call.path)
+    order = await order_of(call, body, call.path)
     call.notes |= _note(body)
     async with aclosing(answer_to(order)) as events:
         async for event in events:
@@ -97,14 +96,13 @@ async def answer_to(order: Relay) -> AsyncGenerator[Event, None]:
         raise missing(order.endpoint, order.model) from error
 
 
-def order_of(call: Call, body: Object, endpoint: str) -> Relay:
+async def order_of(call: Call, body: Object, endpoint: str) -> Relay:
     """What the door is asked for, if the token may ask for it. Raises Refused."""
     model = bodies.text_of(body, "model")
     if not model.strip():
         raise Refused(400, "model is required") if endpoint == "/api/chat" else missing(endpoint, "")
     bodies.checked(model)
-    if not call.may_use(model):
-        raise missing(endpoint, model)
+    await _host_with(call, model, endpoint)
     return Relay(
         person=call.token.user_id,
         token=call.token,
@@ -114,6 +112,25 @@ def order_of(call: Call, body: Object, endpoint: str) -> Relay:
         fields=bodies.fields_of(endpoint, body),
         options=bodies.options_of(body),
     )
+
+
+async def _host_with(call: Call, model: str, endpoint: str) -> Host:
+    """Where the model is asked for. Raises Refused, for one of others just as for one that nobody has, and as soon."""
+    places = await read_db(places_for, model)
+    if places and call.may_use(model):
+        return places[0].host
+    host = await read_db(Host.objects.serving().first)
+    if host is None:
+        raise NoHost
+    # Perhaps it was installed a moment ago.
+    asked = model if call.may_use(model) else NOBODYS
+    try:
+        await client_of(host).ask("POST", "/api/show", {"model": asked, "name": asked})
+    except ModelNotFound as error:
+        raise missing(endpoint, model) from error
+    if asked == NOBODYS:
+        raise missing(endpoint, model)
+    return host
 
 
 def _note(body: Object) -> dict[str, str]:
@@ -127,7 +144,9 @@ def _note(body: Object) -> dict[str, str]:
 async def _models_everywhere(call: Call, path: str) -> list[Object]:
     hosts = await read_db(_answering_hosts)
     answers = await asyncio.gather(*(_models_of(host, path) for host in hosts))
-    return [model for models in answers for model in models if call.may_use(name_of(model))]
+    return [
+        _without_origin(model, call.may_use) for models in answers for model in models if call.may_use(name_of(model))
+    ]
 
 
 async def _models_of(host: Host, path: str) -> list[Object]:
@@ -135,24 +154,19 @@ async def _models_of(host: Host, path: str) -> list[Object]:
         found: Any = (await client_of(host).ask("GET", path)).get("models")
     except OllamaError:
         return []
-    return [_without_places(model) for model in found if isinstance(model, dict)] if isinstance(found, list) else []
+    return [model for model in found if isinstance(model, dict)] if isinstance(found, list) else []
 
 
-def _without_places(model: Object) -> Object:
-    """One that was made of a file names it as what it comes from."""
+def _without_origin(model: Object, may_use: MayUse) -> Object:
+    """What it was made from is a file on the host's disk, or another model, which may be for others."""
     details = model.get("details")
-    if isinstance(details, dict) and ABSOLUTE.match(str(details.get("parent_model"))):
-        details["parent_model"] = ""
+    if isinstance(details, dict) and (origin := str(details.get("parent_model") or "")):
+        details["parent_model"] = "" if ABSOLUTE.match(origin) or not may_use(origin) else origin
     return model
 
 
 def _answering_hosts() -> list[Host]:
     return list(Host.objects.serving().exclude(health=Host.Health.UNREACHABLE).order_by("pk"))
-
-
-def _host_with(model: str) -> Host | None:
-    places = places_for(model)
-    return places[0].host if places else Host.objects.serving().first()
 
 
 def _version() -> str:

@@ -53,7 +53,7 @@ async def embeddings(call: Call) -> None:
 
 async def _answer(call: Call, body: Object, endpoint: str, asked: Object, form: Form) -> None:
     """Ask what was asked at that endpoint of a host, and put what it answers in another form."""
-    order = replace(native.order_of(call, asked, endpoint), otherwise=OTHERWISE if "options" in asked else {})
+    order = replace(await native.order_of(call, asked, endpoint), otherwise=OTHERWISE if "options" in asked else {})
     call.notes |= openai_asked.note(body)
     async with aclosing(native.answer_to(order)) as events:
         async for event in events:

@@ -9,7 +9,8 @@ from asgiref.sync import sync_to_async
 
 from tests.webui.gateway.conftest import token_for
 from tests.webui.practice.wire import ask, connection, read_chunk, read_head, request_bytes
-from webui.inference.models import ModelAccess, ModelPolicy, Usage
+from webui.inference.hosts import refresh_once
+from webui.inference.models import ModelAccess, ModelPolicy, Usage, WaitingLine
 
 MESSAGES = [{"role": "user", "content": "什么是茶?"}]
 PASSING = {
@@ -118,6 +119,7 @@ async def test_of_what_file_of_the_host_s_a_model_was_made_is_not_told(portal, p
     digest = f"sha256:{sha256(b'GGUF').hexdigest()}"
     await ask(practice.url, "POST", f"/api/blobs/{digest}", b"GGUF")
     await ask(practice.url, "POST", "/api/create", {"model": "mine", "files": {"a.gguf": digest}})
+    await refresh_once(portal.host)
     told = [
         (await portal.ask("POST", "/api/show", {"name": "mine"}, token=token)).value["details"],
         *(model["details"] for model in (await portal.ask("GET", "/api/tags", token=token)).value["models"]),
@@ -146,6 +148,34 @@ async def test_a_model_for_others_does_not_exist(portal, token, path, more):
     assert there.status == 404
     assert there.body.replace(b"practice", b"nothing1") == nowhere.body
     assert there.headers.keys() == nowhere.headers.keys()
+
+
+@pytest.mark.parametrize("more", [{"messages": "odd"}, {"messages": MESSAGES, "options": []}, {"think": "odd"}])
+async def test_nothing_tells_whether_there_is_a_model_for_others(portal, practice, token, more):
+    """S32. No host hears what is asked of either, and nobody stands in a line or in the ledger for it."""
+    await sync_to_async(ModelAccess.objects.create)(key="practice:latest", audience="administrators")
+    there = await portal.ask("POST", "/api/chat", {"model": "practice", **more}, token=token)
+    nowhere = await portal.ask("POST", "/api/chat", {"model": "nothing1", **more}, token=token)
+
+    assert there.status == 404
+    assert there.body.replace(b"practice", b"nothing1") == nowhere.body
+    assert practice.requests == []
+    assert not await Usage.objects.aexists()
+    assert not await WaitingLine.objects.aexists()
+
+
+async def test_a_model_for_others_is_not_named_as_what_another_was_made_from(portal, practice, token):
+    """S32."""
+    await ask(practice.url, "POST", "/api/create", {"model": "mine", "from": "practice"})
+    await refresh_once(portal.host)
+    await sync_to_async(ModelAccess.objects.create)(key="practice:latest", audience="administrators")
+    told = [
+        (await portal.ask("POST", "/api/show", {"name": "mine"}, token=token)).value["details"],
+        *(model["details"] for model in (await portal.ask("GET", "/api/tags", token=token)).value["models"]),
+    ]
+
+    assert "practice:latest" not in str(told)
+    assert "practice:latest" in str((await ask(practice.url, "POST", "/api/show", {"name": "mine"})).value["details"])
 
 
 async def test_lists_leave_out_models_for_others(portal, token):
