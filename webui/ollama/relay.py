@@ -15,7 +15,6 @@ from .types import Counters
 NANO = 1_000_000
 END_LENGTH = 1024  # the figures of an answer are the last thing in it
 FIGURE = re.compile(rb'"(prompt_eval_count|eval_count|total_duration|load_duration)": ?(\d{1,18})\b')
-DONE = re.compile(rb'"done": ?true\b')
 ERROR = re.compile(rb'\{ ?"error"')
 NOT_ASCII = re.compile(rb"[\x80-\xff]+")
 
@@ -32,11 +31,8 @@ async def in_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes | Count
 
     ASCII, because clients split lines at characters that Ollama leaves as they are.
     """
-    lines, last = Lines(), b""
-    async for chunk in chunks:
-        found = [line for line in lines.take(chunk) if line.strip()]
-        if not found:
-            continue
+    last = b""
+    async for found in _lines_in(chunks):
         if not last and parse(found[0]) is None:
             raise UnexpectedAnswer("The answer is not in Ollama's form.")
         last = found[-1]
@@ -45,9 +41,19 @@ async def in_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes | Count
                 yield _escaped(before)
             raise _failure(failed)
         yield _escaped(found)
-    if not DONE.search(last):
+    if (parse(last) or {}).get("done") is not True:
         raise StreamCut("The answer ended without being done.")
     yield _figures(last)
+
+
+async def _lines_in(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Those that end in each chunk, and a whole one that does not; none that is empty."""
+    lines = Lines()
+    async for chunk in chunks:
+        if found := [line for line in lines.take(chunk) if line.strip()]:
+            yield found
+    if found := [line for line in lines.last() if parse(line)]:
+        yield found
 
 
 async def as_one(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes | Counters, None]:
