@@ -84,6 +84,9 @@ def settle(
     rows = _locked(keys)
     Turn.objects.filter(owner=owner, line__in=[row.pk for row in rows.values()]).update(lease_expires=Now() + LEASE)
     turns = _turns(rows.values())
+    # It may be tried again: whoever stands there has joined already.
+    stand = {turn.id for of_line in turns.values() for turn in of_line}
+    joining = [each for each in joining if each.id not in stand]
     refused = _refused([each for each in joining if each.key in rows], leaving, rows.values())
     let_in = [each for each in joining if each.id not in refused]
     settled = {

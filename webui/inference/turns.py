@@ -145,10 +145,11 @@ class Turns:
             await run_db(lines.end, self._owner)
 
     def _leave(self, standing: Standing) -> None:
+        """Even if it only wanted to join: perhaps it did so, and the database went away before it said so."""
         del self._holds[standing.id]
-        if self._joining.pop(standing.id, None) is None:
-            self._leaving[standing.id] = standing.key
-            self._settle_soon()
+        self._joining.pop(standing.id, None)
+        self._leaving[standing.id] = standing.key
+        self._settle_soon()
 
     def _settle_soon(self) -> None:
         if self._settling is None or self._settling.done():
@@ -181,7 +182,7 @@ class Turns:
                 lines.settle, self._owner, joining=list(joining.values()), leaving=set(leaving), keys=keys
             )
         except DatabaseAway:
-            self._joining = {id_: standing for id_, standing in joining.items() if id_ in self._holds}
+            self._joining = {id_: each for id_, each in joining.items() if id_ in self._holds} | self._joining
             self._leaving = {**leaving, **self._leaving}
             raise
         except Exception:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
@@ -130,6 +130,39 @@ async def test_whoever_was_dropped_while_the_database_was_away_stands_in_line_ag
             second = await stack.enter_async_context(visit(processes[0], key, bob))
             await second.stands_at(1)
             await Turn.objects.filter(person=bob).adelete()
+        await second.is_admitted()
+
+
+@pytest.fixture
+async def unheard(monkeypatch):
+    """The first time PostgreSQL does what it is told, and nobody hears of it."""
+    heard, told = asyncio.Event(), []
+
+    def settle(*arguments, **more):
+        settled = lines_settle(*arguments, **more)
+        told.append(settled)
+        if len(told) == 1:
+            loop.call_soon_threadsafe(heard.set)
+            raise OperationalError("server closed the connection unexpectedly")
+        return settled
+
+    lines_settle, loop = lines.settle, asyncio.get_running_loop()
+    monkeypatch.setattr(lines, "settle", settle)
+    return heard
+
+
+async def test_whoever_joined_unheard_is_admitted_all_the_same(processes, key, alice, unheard):
+    async with visit(processes[0], key, alice) as first:
+        await first.is_admitted()
+
+        assert await Turn.objects.acount() == 1
+
+
+async def test_whoever_joined_unheard_and_left_holds_no_slot(processes, key, alice, bob, unheard):
+    async with visit(processes[0], key, alice):
+        await unheard.wait()
+        await asyncio.sleep(0)
+    async with visit(processes[0], key, bob) as second:
         await second.is_admitted()
 
 
