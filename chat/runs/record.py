@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -70,8 +71,9 @@ class Recorder:
         self._on_delay = on_delay
         self._failures = 0
         self._is_delayed = False
+        self._tried: list[Piece] = []  # perhaps they are saved
         self._unsaved: list[Piece] = []
-        self._unsaved_length = 0
+        self._unsaved_length = 0  # of both
         self._saving = asyncio.Lock()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._renew_at = 0.0
@@ -96,7 +98,7 @@ class Recorder:
     async def forget(self, run: UUID) -> None:
         """Drop what is unsaved of a run whose whole text is about to be stored."""
         async with self._saving:  # an append under way must not come after the whole text
-            self._keep([piece for piece in self._unsaved if piece.run != run])
+            self._keep(*([piece for piece in pieces if piece.run != run] for pieces in (self._tried, self._unsaved)))
 
     async def record(self) -> None:
         """Run until closed. A database that is away is tried again; the pieces wait."""
@@ -113,9 +115,9 @@ class Recorder:
         """Record what there is, then no more: a connection that is being made must not be left half-way."""
         self._closed.set()
 
-    def _keep(self, unsaved: list[Piece]) -> None:
-        self._unsaved = unsaved
-        self._unsaved_length = sum(len(piece.text) for piece in unsaved)
+    def _keep(self, tried: list[Piece], unsaved: list[Piece]) -> None:
+        self._tried, self._unsaved = tried, unsaved
+        self._unsaved_length = sum(len(piece.text) for piece in chain(tried, unsaved))
 
     async def _checkpoint(self) -> None:
         try:
@@ -141,20 +143,21 @@ class Recorder:
             self._on_delay(is_delayed)
 
     async def _append(self) -> None:
-        taken = self._unsaved
-        if not taken:
+        """What was tried goes again as it was: if it is saved, a longer piece in its place would be lost."""
+        await self._append_tried()
+        self._keep(_merged(self._unsaved), [])
+        await self._append_tried()
+
+    async def _append_tried(self) -> None:
+        if not self._tried:
             return
-        self._keep([])
-        merged = _merged(taken)
+        connection = await self._connect()
         try:
-            connection = await self._connect()
-            await connection.execute(APPEND, _columns(merged))
+            await connection.execute(APPEND, _columns(self._tried))
         except psycopg.errors.ForeignKeyViolation:
             # A run's conversation was deleted for good meanwhile; the others must not suffer.
-            await self._append_singly(merged)
-        except psycopg.Error:
-            self._keep(taken + self._unsaved)
-            raise
+            await self._append_singly(self._tried)
+        self._keep([], self._unsaved)
 
     async def _append_singly(self, pieces: list[Piece]) -> None:
         connection = await self._connect()
