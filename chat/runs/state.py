@@ -104,8 +104,8 @@ def stop_unclaimed(run: Run) -> bool:
 
 
 def finish(run: Run, owner: UUID, ending: Ending) -> bool:
-    """The driver's last word."""
-    return _end(_live(run.pk, owner, LIVE_STATES), ending)
+    """The driver's last word; said again where it is not known whether it was heard."""
+    return _end(_driven(run.pk, owner, LIVE_STATES), ending) or _driven(run.pk, owner, [ending.state]).exists()
 
 
 def expired() -> models.QuerySet[Run]:
@@ -149,7 +149,7 @@ def _change(statement: str, **values: str | bool | UUID) -> bool:
         return bool(cursor.rowcount)
 
 
-def _live(pk: UUID, owner: UUID, states: Sequence[State]) -> models.QuerySet[Run]:
+def _driven(pk: UUID, owner: UUID, states: Sequence[State]) -> models.QuerySet[Run]:
     return Run.objects.filter(pk=pk, owner=owner, state__in=states)
 
 

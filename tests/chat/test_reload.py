@@ -5,9 +5,11 @@ import random
 import uuid
 
 import pytest
+from django.db import OperationalError
 
 from chat import hub, services
 from chat.models import Conversation, Message, Run, State
+from chat.runs import state
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +37,24 @@ async def test_stop_while_the_ending_is_stored(driver, watching, act, conversati
             await somebody_waits()
             driver.stop_run((await Run.objects.aget()).pk)
             await asyncio.sleep(0)
+        await watcher.until_state((await newest_answer(conversation)).pk, "done")
+
+        await watcher.same_as_reload()
+
+
+async def test_an_ending_that_is_stored_unheard(driver, watching, act, conversation, alice, question, monkeypatch):
+    """F10: PostgreSQL stored it, and went away before it said so."""
+    finish, told = state.finish, []
+
+    def first_unheard(*facts):
+        told.append(finish(*facts))
+        if len(told) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return told[-1]
+
+    monkeypatch.setattr(state, "finish", first_unheard)
+    async with watching(conversation, alice) as watcher:
+        await act(services.ask, **question())
         await watcher.until_state((await newest_answer(conversation)).pk, "done")
 
         await watcher.same_as_reload()
