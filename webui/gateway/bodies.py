@@ -36,14 +36,11 @@ def parse(raw: bytes) -> Object:
     if not raw:
         raise Refused(400, "missing request body")
     text = _text_of(raw).lstrip(" \t\r\n")
-    try:
-        found, _ = json.JSONDecoder(parse_constant=_no_number).raw_decode(text)
-    except json.JSONDecodeError as error:
-        raise Refused(400, _as_go_says(error)) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets
-        raise Refused(400, TOO_DEEP) from error
+    found = _value_in(text)
     if not isinstance(found, dict):
         raise Refused(400, "json: cannot unmarshal a value that is no object")
+    if len({key.lower() for key in found}) < len(found):
+        found = _value_in(text, object_pairs_hook=_in_order_of_the_last)
     return {key.lower(): value for key, value in found.items() if value is not None}
 
 
@@ -79,6 +76,25 @@ def checked(model: str) -> str:
     if CLOUD.fullmatch(model.strip()):
         raise Refused(403, "ollama cloud is disabled: remote model is unavailable")
     return model
+
+
+def _value_in(text: str, **more: Any) -> Any:
+    try:
+        found, _ = json.JSONDecoder(parse_constant=_no_number, **more).raw_decode(text)
+    except json.JSONDecodeError as error:
+        raise Refused(400, _as_go_says(error)) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets
+        raise Refused(400, TOO_DEEP) from error
+    return found
+
+
+def _in_order_of_the_last(pairs: list[tuple[str, Any]]) -> Object:
+    """A dict keeps the place of the first of several."""
+    found: Object = {}
+    for key, value in pairs:
+        found.pop(key, None)
+        found[key] = value
+    return found
 
 
 def _text_of(raw: bytes) -> str:

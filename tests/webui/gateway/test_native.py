@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 
 from tests.webui.gateway.conftest import token_for
 from tests.webui.practice.wire import ask, connection, read_chunk, read_head, request_bytes
+from webui.gateway import bodies
 from webui.inference.hosts import refresh_once
 from webui.inference.models import ModelAccess, ModelPolicy, Usage, WaitingLine
 
@@ -224,6 +225,19 @@ async def test_what_is_nested_too_deep_is_refused(portal, token):
     answers = [await portal.ask("POST", "/api/chat", body, token=token) for body in bodies]
 
     assert {answer.status for answer in answers} == {400}
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [
+        (b'{"model": "a", "Model": "b"}', "b"),
+        (b'{"Model": "a", "model": "b"}', "b"),
+        (b'{"MODEL": "a", "model": "b", "MODEL": "c"}', "c"),
+        (b'{"MODEL": "a", "model": null}', "a"),
+    ],
+)
+def test_of_several_the_last_one_counts_however_it_is_written(body, model):
+    assert bodies.parse(body) == {"model": model}
 
 
 async def test_nobody_unloads_a_model(portal, token):
