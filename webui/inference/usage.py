@@ -1,12 +1,11 @@
 """The ledger: one row for whatever was asked of a model, through whichever door, and however it ended."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from webui.db import DatabaseAway, run_db
+from webui.db import DatabaseAway, wait_db
 from webui.ids import uuid7
 from webui.inference import door, ledger
 from webui.inference.door import AnyOrder, Event, Started
@@ -14,9 +13,6 @@ from webui.inference.models import Usage
 from webui.inference.quotas import QuotaReached
 from webui.ollama import ChatChunk, Counters, Embeddings, GenerateChunk, OllamaError
 
-log = logging.getLogger(__name__)
-
-AGAIN_S = 1.0
 PATIENCE_S = 2.0
 
 _writing: set[asyncio.Task[None]] = set()
@@ -37,7 +33,7 @@ async def metered(order: AnyOrder) -> AsyncGenerator[Event, None]:
     except QuotaReached:
         meter.let_in = False
         raise
-    except OllamaError:
+    except (OllamaError, *DatabaseAway):
         meter.outcome = Usage.Outcome.FAILED
         raise
     finally:
@@ -47,20 +43,10 @@ async def metered(order: AnyOrder) -> AsyncGenerator[Event, None]:
 
 async def _keep(row: Usage) -> None:
     """Whoever asked does not wait long for a database that is away."""
-    writing = asyncio.create_task(_write(row))
+    writing = asyncio.create_task(wait_db(ledger.write, row))
     _writing.add(writing)
     writing.add_done_callback(_writing.discard)
     await asyncio.wait({writing}, timeout=PATIENCE_S)
-
-
-async def _write(row: Usage) -> None:
-    """However long the database is away."""
-    while True:
-        try:
-            return await run_db(ledger.write, row)
-        except DatabaseAway:
-            log.warning("run %s: cannot write its usage yet", row.run)
-            await asyncio.sleep(AGAIN_S)
 
 
 class Meter:

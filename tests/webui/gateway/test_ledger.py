@@ -8,7 +8,6 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
 from django.db.models import Sum
-from django.db.models.signals import pre_save
 
 from chat import services
 from chat.models import RunPiece
@@ -16,7 +15,7 @@ from chat.runs.driver import Driver
 from chat.runs.sweep import go_on, sweep
 from tests.webui.gateway.test_native import MESSAGES
 from tests.webui.practice.wire import connection, read_chunk, read_head, request_bytes
-from webui.inference import usage
+from webui.inference import ledger, usage
 from webui.inference.door import Order, Vectors
 from webui.inference.models import Usage
 from webui.ollama import OllamaError
@@ -140,16 +139,20 @@ async def test_what_is_asked_to_learn_about_a_model_counts_too(portal, practice,
     assert await Usage.objects.filter(door="background").acount() == 1
 
 
-async def test_a_row_waits_for_a_database_that_is_away(portal, practice, alice, monkeypatch):
-    monkeypatch.setattr(usage, "AGAIN_S", 0)
-    times = iter([1, 2])
+@pytest.mark.parametrize("is_kept", [False, True], ids=["is away", "keeps it unheard"])
+async def test_a_row_is_written_once_when_the_database(portal, practice, alice, monkeypatch, is_kept):
+    monkeypatch.setattr("webui.db.AGAIN_S", 0)
+    write, times = ledger.write, iter([1, 2])
 
-    def lose_the_connection_twice(**_) -> None:
-        if next(times, None):
+    def lose_the_connection_twice(row: Usage) -> None:
+        is_lost = next(times, None)
+        if is_kept or not is_lost:
+            write(row)
+        if is_lost:
             raise OperationalError("the connection is lost")
 
-    pre_save.connect(lose_the_connection_twice, sender=Usage)
+    monkeypatch.setattr(ledger, "write", lose_the_connection_twice)
     await ask_in_the_background(alice, "practice")
-    pre_save.disconnect(lose_the_connection_twice, sender=Usage)
 
+    assert await Usage.objects.acount() == 1
     assert await counted_in_the_ledger() == counted_by(practice)
