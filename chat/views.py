@@ -16,6 +16,7 @@ from chat.models import Conversation, Draft, Message
 from chat.picker import picker_for
 from chat.thread import thread_of, turn_of
 from webui.http import Request
+from webui.text import one_line
 
 Context = dict[str, object]
 
@@ -132,7 +133,7 @@ def again(request: Request, pk: UUID, message: UUID) -> HttpResponseBase:
     """Write another version of an answer, with another model if one is named."""
     answer = _answer(request, pk, message)
     try:
-        services.answer_again(answer=answer, asker=request.user, model=request.POST.get("model", "")[:400])
+        services.answer_again(answer=answer, asker=request.user, model=one_line(request.POST.get("model", ""))[:400])
     except (services.AlreadyAnswering, services.NothingToContinue):
         return _busy(request, answer.conversation)
     return _done(request, answer.conversation)

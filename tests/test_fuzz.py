@@ -222,6 +222,30 @@ def test_no_request_breaks_a_page(conversation, alice, root, name, data):
     assert is_fine(answer, method), (answer.status_code, answer.content[:200])
 
 
+CANNOT_BE_STORED = {"NUL": "a\0b", "half a pair": "a\ud83db"}
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("evil", CANNOT_BE_STORED.values(), ids=CANNOT_BE_STORED)
+def test_no_field_minds_what_cannot_be_stored(conversation, root, alice, evil):
+    """F62: each field of each page, in forms and in addresses, with nothing wrong in the others."""
+    minding = []
+    for name, field in [(name, field) for name, fields in FIELDS.items() for field in fields]:
+        fields = {**dict.fromkeys(FIELDS[name], "7"), "client_key": str(uuid.uuid4()), field: evil}
+        url, sent = address(name, conversation), as_form(fields)
+        client = AsyncClient(raise_request_exception=False)
+        client.force_login(alice if name.startswith("chat:") else root)
+        with transaction.atomic():
+            posted = call(client, "POST", url, sent, content_type=TYPES[0])
+            fetched = call(client, "GET", f"{url}?{sent.decode()}", b"", content_type="")
+            transaction.set_rollback(True)
+        if not (is_fine(posted, "POST") and is_fine(fetched, "GET")):
+            minding.append((name, field, posted.status_code, fetched.status_code))
+
+    assert minding == []
+
+
 @pytest.mark.parametrize(
     ("url", "status"),
     [
@@ -235,6 +259,7 @@ def test_no_request_breaks_a_page(conversation, alice, root, name, data):
     ],
 )
 def test_an_address_nobody_links_to_is_not_found(client, root, url, status):
+    """F62."""
     client.force_login(root)
 
     assert client.post(url).status_code in {status, 405}
