@@ -35,9 +35,15 @@ function connect() {
     }
   };
   socket.onclose = ({ code }) => {
-    if (code === SIGNED_OUT) location.assign(signIn);
+    if (code === SIGNED_OUT) leave();
     else if (!FINAL.includes(code)) later();
   };
+}
+
+/** To the door, and from there back to this page. */
+function leave() {
+  document.dispatchEvent(new Event("portal:signed-out"));
+  location.assign(`${signIn}?${new URLSearchParams({ next: location.pathname + location.search })}`);
 }
 
 const tell = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));

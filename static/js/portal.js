@@ -95,9 +95,10 @@ const saveDraft = (form, last) => {
   const body = new FormData();
   body.set("text", $("#prompt", form).value);
   body.set("csrfmiddlewaretoken", $("[name=csrfmiddlewaretoken]", form).value);
-  if (last) navigator.sendBeacon(form.dataset.draft, body);
-  else fetch(form.dataset.draft, { method: "POST", body }).catch(() => {});
   delete form.dataset.unsaved;
+  if (last) return navigator.sendBeacon(form.dataset.draft, body);
+  const keep = () => (form.dataset.unsaved = "yes");
+  return fetch(form.dataset.draft, { method: "POST", body, redirect: "manual" }).then((a) => a.ok || keep(), keep);
 };
 document.addEventListener("input", (e) => {
   if (e.target.id !== "prompt") return;
@@ -115,6 +116,23 @@ document.addEventListener("submit", (e) => {
   clearTimeout(draftTimer);
   delete e.target.dataset.unsaved;
 });
+
+// Whose session has ended can save nothing: it waits in this tab until the same person is back on the same page.
+const left = `left ${document.body.dataset.person} ${location.pathname}`;
+const leave = () => {
+  const form = $("#composer[data-unsaved], #composer[data-sending]");
+  if (form) sessionStorage.setItem(left, $("#prompt", form).value);
+};
+document.addEventListener("portal:signed-out", leave);
+document.addEventListener("htmx:beforeOnLoad", (e) => {
+  if (e.detail.xhr.status === 401) leave();
+});
+if (sessionStorage.getItem(left)) {
+  const box = $("#prompt");
+  box.value = sessionStorage.getItem(left);
+  sessionStorage.removeItem(left);
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}
 
 /* ---- Follow the stream only while the reader is at the end ------------------------------------------ */
 // Stop following on any sign that the reader wants to go up: wheel, touch, keys, or the position moving up while

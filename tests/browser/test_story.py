@@ -263,7 +263,7 @@ def test_deactivation_ends_an_open_page(visit):
     page.get_by_role("button", name="Actions for Bob").click()
     page.get_by_role("menuitem", name="Deactivate").click()
 
-    bobs.wait_for_url("**/sign-in/", timeout=8_000)
+    bobs.wait_for_url("**/sign-in/?next=%2F", timeout=8_000)
 
 
 def test_a_socket_that_is_closed_in_all_politeness_is_opened_again(visit, portal):
