@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from webui.db import DatabaseAway, read_db, run_db, take_turns
+from webui.inference import lines
 from webui.inference.check import check
 from webui.inference.clients import client_for, client_of
 from webui.inference.models import Host, InstalledModel
@@ -254,7 +255,9 @@ def _store(host: Host, version: str, took_ms: int, rows: list[InstalledModel], s
         InstalledModel.objects.bulk_create(
             some, update_conflicts=True, unique_fields=["host", "name"], update_fields=fields
         )
-    host.models.exclude(name__in=[row.name for row in rows]).delete()
+    names = [row.name for row in rows]
+    host.models.exclude(name__in=names).delete()
+    lines.forget_empty(host, but=names)
 
 
 def _store_failure(host: Host, error: str) -> None:

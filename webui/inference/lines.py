@@ -120,6 +120,14 @@ def hold_all_of(host: Host) -> None:
     list(WaitingLine.objects.select_for_update().filter(host=host).order_by("pk"))
 
 
+def forget_empty(host: Host, *, but: Collection[str]) -> None:
+    """Lines in which nobody stands, of models that the host has not: people may ask for any name. In a transaction."""
+    others = WaitingLine.objects.filter(host=host).exclude(model__in=but).select_for_update(skip_locked=True)
+    held = list(others.values_list("pk", flat=True))
+    if held:
+        WaitingLine.objects.filter(pk__in=held, turns=None).delete()
+
+
 def line_of(turns: Collection[Turn]) -> Line:
     """The line in which these turns, all that it has, stand. To look at, not to change."""
     return _line_of(next(iter(turns)).line, [_row_of_turn(turn) for turn in turns])

@@ -10,9 +10,10 @@ from django.db import connections
 from django.utils import timezone
 
 from tests.rivals import in_a_thread, once_it_waits
-from webui.inference import hosts
+from webui.ids import uuid7
+from webui.inference import hosts, lines
 from webui.inference.clients import close_clients
-from webui.inference.models import Host, InstalledModel
+from webui.inference.models import Host, InstalledModel, Usage, WaitingLine
 from webui.ollama import OllamaClient
 from webui.practice import PracticeHost
 
@@ -135,6 +136,19 @@ async def test_a_model_that_is_gone_is_gone_here_too(known, practice):
     await hosts.refresh_once(known)
 
     assert "practice-embed:latest" not in await seen()
+
+
+async def test_of_models_that_are_not_there_only_lines_in_which_somebody_stands_are_kept(known, host, alice):
+    for line in ((known, "practice:latest"), (known, "nosuch"), (known, "asked-for"), (host, "nosuch")):
+        await WaitingLine.objects.acreate(host=line[0], model=line[1])
+    stands = lines.Standing(uuid7(), (known.pk, "asked-for"), alice.pk, Usage.Door.API)
+    await sync_to_async(lines.settle)(uuid7(), joining=[stands], leaving=[], keys=[stands.key])
+    await hosts.refresh_once(known)
+
+    kept = WaitingLine.objects.order_by("host", "model").values_list("host", "model")
+    assert sorted([line async for line in kept]) == sorted(
+        [(known.pk, "asked-for"), (known.pk, "practice:latest"), (host.pk, "nosuch")]
+    )
 
 
 async def test_a_model_of_another_host_stays(known, host):
