@@ -51,6 +51,7 @@ SHORT_ANSWER_S = 10.0
 NANO = 1_000_000  # Ollama counts nanoseconds
 ANSWER_LIMIT = 64 * 1024 * 1024
 COUNT_LIMIT = 2**63
+PASSED_ON = re.compile(r"application/(x-nd)?json( *; *charset=[\w-]+)?", re.ASCII | re.IGNORECASE)
 WORD_LIMIT, WORDS_LIMIT = 500, 50  # of what a page shows in passing
 
 HTTP_OK, HTTP_NOT_FOUND, HTTP_ERROR = 200, 404, 500
@@ -230,7 +231,7 @@ class OllamaClient:
         content = json.dumps(body).encode()
         async with self._open("POST", path, content, WORK_S, idle_s=WORK_S) as answer:
             kind = answer.headers.get("content-type", "")
-            if "json" not in kind:
+            if not PASSED_ON.fullmatch(kind):
                 raise UnexpectedAnswer(_start_of(await _bounded(answer, SHORT_ANSWER_S)))
             yield Beginning(kind)
             read = in_lines if "ndjson" in kind else as_one

@@ -2,9 +2,10 @@
 
 import json
 
+import httpx
 import pytest
 
-from webui.ollama import Counters, StreamCut
+from webui.ollama import Counters, OllamaClient, StreamCut, UnexpectedAnswer
 from webui.ollama.relay import in_lines
 
 DONE = {"message": {"content": ""}, "done": True, "eval_count": 3}
@@ -13,6 +14,14 @@ CALL = {"message": {"tool_calls": [{"function": {"name": "close", "arguments": {
 
 def line(value) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+@pytest.mark.parametrize("kind", ["text/html; json", "application/json; charset=茶", "application/json, text/html"])
+async def test_of_what_kind_an_answer_is_no_host_makes_up(kind):
+    answer = httpx.Response(200, headers=[(b"content-type", kind.encode())], content=coming(line(DONE)))
+    async with OllamaClient("http://host", transport=httpx.MockTransport(lambda _: answer)) as client:
+        with pytest.raises(UnexpectedAnswer):
+            await anext(client.relay("/api/chat", {}))
 
 
 async def coming(*chunks: bytes):
