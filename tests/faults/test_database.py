@@ -182,7 +182,9 @@ async def clock(portal, tmp_path):
     file = tmp_path / "seconds"
     file.write_text("0")
     await portal.start_again(PYTHONPATH=str(Path(__file__).parent / "moved_clock"), MOVED_CLOCK=str(file))
-    return lambda seconds: file.write_text(str(seconds))
+    yield lambda seconds: file.write_text(str(seconds))
+    with portal.database() as database:  # what is of the future would be counted by the tests that follow
+        database.execute("update inference_usage set at = now() where at > now()")
 
 
 async def test_a_clock_that_jumps_an_hour_changes_neither_sockets_nor_answers_nor_their_order(
