@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import resource
 import signal
 import socket
@@ -11,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from tests.faults.portal import Portal, answer_in, expire_leases, until_state, until_text
+from tests.faults.portal import answer_in, expire_leases, until_state, until_text
 
 pytestmark = [pytest.mark.server]
 
@@ -213,29 +212,6 @@ async def test_asking_twice_to_end_and_then_killing_is_a_crash_like_any_other(
 
     assert text.split() == [str(number) for number in range(1, 401)]
     await assert_consistent(portal)
-
-
-@pytest.mark.slow
-async def test_what_a_crash_of_everything_left_behind_keeps_nothing_from_starting(practice, data, visit):
-    """F67: a lease, the pid file and the socket of a database that is no more."""
-    portal = await Portal(data, practice.url).ready()
-    alice = await visit(portal)
-    practice.speed = 50
-    conversation = await alice.start("SECRET-WORD count to 300", "practice-counting")
-    with portal.database() as database:
-        before = await until_text(database, conversation, 40)
-    pid_file = data / "postgres" / "pgdata" / "postmaster.pid"
-    portal.kill()
-    os.kill(int(pid_file.read_text().partition("\n")[0]), signal.SIGKILL)
-    practice.speed = None
-    assert pid_file.exists()
-    await portal.start_again()
-    with portal.database() as database:
-        text = await until_state(database, conversation, "done")
-    assert await portal.end() == 0
-
-    assert text.startswith(before[:20])
-    assert text.split() == [str(number) for number in range(1, 301)]
 
 
 @pytest.mark.slow

@@ -87,11 +87,11 @@ def noting(practice, streams: list[Stream]) -> Iterator[None]:
     watch.cancel()
 
 
-async def ask(alice, stream: Stream) -> bool:
+async def ask(alice, stream: Stream, **options: int) -> bool:
     """Whether the portal lived long enough to say that it has the question."""
     await asyncio.sleep(stream.after_s)
     try:
-        await alice.start(stream.text, stream.model, stream.key)
+        await alice.start(stream.text, stream.model, stream.key, **options)
     except httpx.TransportError:
         return False
     return True
@@ -178,7 +178,8 @@ async def test_no_word_is_unrecorded_for_longer_than_a_quarter_of_a_second(
     practice.speed = PIECES_PER_S
     oldest_ms = 0.0
     with noting(practice, streams):
-        asking = [asyncio.create_task(ask(alice, stream)) for stream in streams]
+        # More tabs would have this process read their pages, and not look at the clock meanwhile.
+        asking = [asyncio.create_task(ask(alice, stream, tabs=1)) for stream in streams]
         ends = time.monotonic() + 8
         while (now := time.monotonic()) < ends:
             kept = dict(database.execute(RECORDED).fetchall())

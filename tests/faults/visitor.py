@@ -46,12 +46,12 @@ class Visitor:
     async def post(self, path: str, **fields: str) -> httpx.Response:
         return await self.http.post(path, data={**fields, "csrfmiddlewaretoken": await self.token()})
 
-    async def start(self, text: str, model: str, key: str | None = None) -> str:
-        """Ask in a new conversation; its id."""
+    async def start(self, text: str, model: str, key: str | None = None, *, tabs: int = TABS_KEPT) -> str:
+        """Ask in a new conversation, and look at it unless so many tabs are open; its id."""
         answer = await self.post("/c/", text=text, model=model, client_key=key or str(uuid.uuid4()))
         assert answer.status_code == 302, answer.text
         conversation = re.fullmatch(r"/c/([0-9a-f-]+)/", answer.headers["location"])[1]
-        if len(self.tabs) < TABS_KEPT:
+        if len(self.tabs) < tabs:
             await self.open(conversation)
         return conversation
 
