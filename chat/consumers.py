@@ -72,6 +72,8 @@ class PageConsumer(AsyncWebsocketConsumer):
             self.viewer.acknowledge(message["ack"] if isinstance(message["ack"], int) else 0)
         elif "resync" in message:
             self._start_over(message["resync"])
+        elif "there" in message:
+            await self._send("{}")
         elif "watch" in message:
             try:
                 await self._watch(message)

@@ -14,7 +14,8 @@ page plus what it was told equals a fresh page. To a page (JSON):
 ``{"go": url}``                       leave this page
 
 From a page: ``{"watch": conversation or null, "lang", "seen": version, "list": stamp, "saving": whether it says that
-saving is delayed}``, ``{"ack": characters}``, ``{"resync": run}``. Nothing is written over the socket.
+saving is delayed}``, ``{"ack": characters}``, ``{"resync": run}``, ``{"there": true}``, which is answered by ``{}``.
+Nothing is written over the socket.
 """
 
 from concurrent.futures import Future

@@ -40,7 +40,10 @@ class AdminConsumer(AsyncWebsocketConsumer):
         self._until_closed.enter_context(session_watch.watched(self.scope["session_key"], self._sign_out))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        language = _language_asked(text_data)
+        message = _parsed(text_data)
+        if "there" in message:
+            await self.base_send({"type": "websocket.send", "text": "{}"})
+        language = _language_asked(message)
         if language and not self._tasks:
             watcher = live.Watcher(self.scope["user"].pk, language)
             self._until_closed.enter_context(live.watching(watcher))
@@ -55,13 +58,18 @@ class AdminConsumer(AsyncWebsocketConsumer):
         self._tasks.append(asyncio.create_task(self.close(code=live.CLOSE_SIGNED_OUT)))
 
 
-def _language_asked(text: str | None) -> str | None:
-    """Of the page's first message; everything else it may say means nothing here."""
+def _parsed(text: str | None) -> dict[str, Any]:
+    """What a page says; empty where it is nothing of the kind."""
     try:
         message = json.loads(text or "")
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(message, dict) or "watch" not in message:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _language_asked(message: dict[str, Any]) -> str | None:
+    """Of the page's first message; everything else it may say means nothing here."""
+    if "watch" not in message:
         return None
     known = [language for language, _ in settings.LANGUAGES]
     return message["lang"] if message.get("lang") in known else settings.LANGUAGE_CODE

@@ -270,7 +270,7 @@ ANY = st.none() | st.booleans() | st.integers() | st.floats() | VALUES
 ANY_JSON = st.recursive(
     ANY, lambda inside: st.lists(inside, max_size=3) | st.dictionaries(VALUES, inside, max_size=3), max_leaves=6
 )
-WORDS_OF_A_PAGE = ["watch", "lang", "seen", "list", "saving", "ack", "resync", "other"]
+WORDS_OF_A_PAGE = ["watch", "lang", "seen", "list", "saving", "ack", "resync", "there", "other"]
 DEEP = st.integers(900, 1100).map(lambda depth: '{"watch":null,"seen":' + "[" * depth + "]" * depth + "}")
 
 

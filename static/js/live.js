@@ -8,16 +8,21 @@ const SIGNED_OUT = 4401,
   FINAL = [4403, 4404];
 const FIRST_WAIT = 500,
   LONGEST_WAIT = 15_000;
+const ANSWERED_WITHIN = 1500,
+  LOOK_EVERY = 5000,
+  SLEPT = 15_000;
 
 const { socket: path, signIn, conversation } = document.body.dataset;
 let socket,
   wait = FIRST_WAIT,
   retryAt = 0,
   timer,
+  doubt,
   heard = 0;
 
 function connect() {
   clearTimeout(timer);
+  forget();
   socket = new WebSocket(location.origin.replace(/^http/, "ws") + path);
   socket.onopen = () => {
     wait = FIRST_WAIT;
@@ -27,6 +32,7 @@ function connect() {
     tell({ watch: conversation ?? null, lang, seen: $("#thread")?.dataset.stamp, list: $("#side-list")?.dataset.stamp, saving: !!$("#saving")?.textContent });
   };
   socket.onmessage = ({ data }) => {
+    clearTimeout(doubt);
     hear(JSON.parse(data));
     heard += data.length;
     if (heard >= ACK_EVERY) {
@@ -38,6 +44,13 @@ function connect() {
     if (code === SIGNED_OUT) leave();
     else if (!FINAL.includes(code)) later();
   };
+}
+
+function forget() {
+  clearTimeout(doubt);
+  if (!socket) return;
+  socket.onopen = socket.onmessage = socket.onclose = null;
+  socket.close();
 }
 
 /** To the door, and from there back to this page. */
@@ -127,13 +140,24 @@ function swap(html) {
   document.dispatchEvent(new Event("portal:told"));
 }
 
+// A machine that slept, or came to another network, is told of no end: ask, and where nobody answers connect anew.
 const hurry = () => {
-  if (!document.hidden && socket.readyState === WebSocket.CLOSED) connect();
+  if (document.hidden) return;
+  if (socket.readyState === WebSocket.CLOSED) return connect();
+  tell({ there: true });
+  clearTimeout(doubt);
+  doubt = setTimeout(connect, ANSWERED_WITHIN);
+};
+let lookedAt = Date.now();
+const look = () => {
+  if (Date.now() - lookedAt > SLEPT) hurry();
+  lookedAt = Date.now();
 };
 
 if (path) {
   // htmx is deferred and runs before modules do; the socket may start at once.
   connect();
+  setInterval(look, LOOK_EVERY);
   addEventListener("online", hurry);
   document.addEventListener("visibilitychange", hurry);
   document.addEventListener("click", (e) => e.target.closest("[data-reconnect]") && hurry());

@@ -1,9 +1,12 @@
 """What breaks off while somebody types or reads: nothing a person wrote is lost."""
 
-import pytest
-from playwright.sync_api import Page, expect
+import re
+import time
 
-from tests.browser.conftest import PASSWORD, Visit, choose, state
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests.browser.conftest import PASSWORD, Visit, answer_text, choose, state
 
 pytestmark = pytest.mark.slow
 
@@ -89,3 +92,69 @@ def test_what_one_person_typed_is_not_shown_to_the_next(conversation, portal):
     come_back(page, address)
 
     expect(page.locator("#prompt")).to_have_value("")
+
+
+class Wire:
+    """Between a page and the portal. ``lose()``: nothing passes any more, and nobody is told; a new one works."""
+
+    def __init__(self, page_side: WebSocketRoute) -> None:
+        self._lost = False
+        portal_side = page_side.connect_to_server()
+        page_side.on_message(lambda said: None if self._lost else portal_side.send(said))
+        portal_side.on_message(lambda said: None if self._lost else page_side.send(said))
+
+    def lose(self) -> None:
+        self._lost = True
+
+
+def wakes(page: Page) -> None:
+    """Its clock jumps, as behind a closed lid."""
+    page.clock.fast_forward("10:00")
+
+
+def comes_to_another_network(page: Page) -> None:
+    page.evaluate("dispatchEvent(new Event('online'))")
+
+
+def is_looked_at_again(page: Page) -> None:
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+@pytest.mark.parametrize("happens", [wakes, comes_to_another_network, is_looked_at_again])
+def test_a_page_that_was_told_of_no_end_finds_out_within_two_seconds(window, happens):
+    """F45"""
+    page, wires = window.page, []
+    page.clock.install()
+    page.route_web_socket("**/ws/", lambda socket: wires.append(Wire(socket)))
+    page.goto("/")
+    choose(page, "practice-counting:latest")
+    page.fill("#prompt", "count to 300")
+    page.press("#prompt", "Enter")
+    page.wait_for_url("**/c/*/")
+    state(page, "writing")
+    wires[-1].lose()
+    page.wait_for_timeout(3000)
+    before = len(wires)
+    happens(page)
+    began = time.monotonic()
+    state(page, "done")
+
+    assert time.monotonic() - began < 2
+    assert len(wires) == before + 1
+    assert answer_text(page).split() == [str(number) for number in range(1, 301)]
+
+
+@pytest.mark.parametrize("happens", [wakes, comes_to_another_network, is_looked_at_again])
+def test_a_page_that_is_still_heard_keeps_its_socket(window, happens):
+    """F45, where nothing was lost: on the pages of administrators, too."""
+    page, wires = window.page, []
+    page.clock.install()
+    page.route_web_socket(re.compile("/ws/"), lambda socket: wires.append(Wire(socket)))
+    for address in ("/", "/models/"):
+        page.goto(address)
+        page.wait_for_timeout(1000)
+        before = len(wires)
+        happens(page)
+        page.wait_for_timeout(2500)
+
+        assert len(wires) == before > 0

@@ -346,3 +346,11 @@ async def test_of_a_socket_that_breaks_nothing_is_left(alice, alices_session):
 
     assert consumers.PageConsumer._sockets == {}
     assert hub.languages(hub.person_topic(alice.pk)) == set()
+
+
+async def test_who_asks_whether_they_are_heard_is_answered(alices_session):
+    """F45."""
+    async with socket(alices_session) as opened:
+        await opened.send_to(text_data='{"there":true}')
+
+        assert await opened.receive_from(timeout=5) == "{}"

@@ -211,3 +211,13 @@ async def test_who_comes_while_others_are_looked_after_is_not_taken_for_a_strang
             async with asyncio.timeout(5):
                 assert await maras.next_message()
     assert maras.allowed
+
+
+async def test_who_asks_whether_they_are_heard_is_answered(root):
+    """F45."""
+    opened = connecting(await sync_to_async(session_of)(root), path="/ws/admin/")
+    await opened.connect()
+    await opened.send_to(text_data='{"there":true}')
+
+    assert await opened.receive_from(timeout=5) == "{}"
+    await opened.disconnect()
