@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.http import HttpResponseClientRedirect, reswap, trigger_client_event
 
 from chat import live, services, sidebar
-from chat.forms import DraftForm, EditForm, QuestionForm, TitleForm
+from chat.forms import TEXT_LENGTH, DraftForm, EditForm, QuestionForm, TitleForm
 from chat.models import Conversation, Draft, Message
 from chat.picker import picker_for
 from chat.thread import thread_of, turn_of
@@ -248,6 +248,7 @@ def _composer_context(request: Request, shown: Conversation | None, *, wanted: s
         "chosen": picker.chosen,
         "think": shown.options.get("think") if shown else None,
         "draft": kept or "",
+        "longest": TEXT_LENGTH,
         "client_key": uuid4(),
         "saving_is_delayed": live.saving_is_delayed(),
     }

@@ -57,10 +57,11 @@ document.addEventListener("submit", (e) => {
 });
 
 /* ---- Sending: what cannot be sent stays in the field ------------------------------------------------- */
+const TOO_LONG = 413;
 let sent = "";
 document.addEventListener("htmx:beforeRequest", (e) => {
   if (e.target.id !== "composer") return;
-  $("[data-send-failed]", e.target).hidden = true;
+  for (const why of $$("[data-send-failed], [data-too-long]", e.target)) why.hidden = true;
   // A second Enter before the answer would be the same question again.
   if (e.target.dataset.sending) e.preventDefault();
   e.target.dataset.sending = "yes";
@@ -76,8 +77,8 @@ document.addEventListener("asked", () => {
 document.addEventListener("htmx:afterRequest", (e) => {
   if (e.target.id !== "composer") return;
   delete e.target.dataset.sending;
-  const failed = $("[data-send-failed]", e.target);
-  if (failed) failed.hidden = e.detail.successful;
+  const why = $(e.detail.xhr.status === TOO_LONG ? "[data-too-long]" : "[data-send-failed]", e.target);
+  if (why) why.hidden = e.detail.successful;
   if (e.detail.successful) $("[data-follow]")?.dispatchEvent(new Event("follow"));
 });
 document.addEventListener("htmx:afterSettle", (e) => {

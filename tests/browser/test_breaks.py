@@ -158,3 +158,18 @@ def test_a_page_that_is_still_heard_keeps_its_socket(window, happens):
         page.wait_for_timeout(2500)
 
         assert len(wires) == before > 0
+
+
+@pytest.mark.parametrize(
+    "count", [2_000_001, 6 * 1024 * 1024 + 1], ids=["more than a message has", "more than the portal reads"]
+)
+def test_a_question_that_is_too_long_is_refused_with_the_limit_and_stays(window, conversation, count):
+    """F60"""
+    page = conversation
+    page.evaluate("count => { document.querySelector('#prompt').value = 'x'.repeat(count) }", count)
+    page.evaluate("document.querySelector('#composer').requestSubmit()")
+
+    expect(page.locator("#composer [role=alert]:visible")).to_contain_text("at most 2000000 characters")
+    assert page.evaluate("document.querySelector('#prompt').value.length") == count
+    expect(page.locator("article[data-role=user]")).to_have_count(1)
+    window.complaints[:] = [each for each in window.complaints if "413" not in each]
