@@ -26,7 +26,8 @@ bench: tools
 ## Every row of the fault tables on real processes, the slow ones included; ROW=F08 runs one.
 faults: tools
 	$(BIN)/python manage.py test tests/faults tests/browser/test_breaks.py tests/browser/test_models.py \
-		tests/webui/gateway/test_large_files.py tests/test_fuzz.py -m "slow or not slow" $(if $(ROW),-k $(ROW))
+		tests/browser/test_odd_words.py tests/webui/gateway/test_large_files.py tests/test_fuzz.py \
+		-m "slow or not slow" $(if $(ROW),-k $(ROW))
 
 ## Put the code and the templates into their shape.
 format: tools
