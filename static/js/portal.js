@@ -57,7 +57,8 @@ document.addEventListener("submit", (e) => {
 });
 
 /* ---- Sending: what cannot be sent stays in the field ------------------------------------------------- */
-const TOO_LONG = 413;
+const BUSY = 409,
+  TOO_LONG = 413;
 let sent = "";
 document.addEventListener("htmx:beforeRequest", (e) => {
   if (e.target.id !== "composer") return;
@@ -86,6 +87,14 @@ document.addEventListener("htmx:afterSettle", (e) => {
   tick();
   if (e.target.id === "dock") $("#prompt").focus();
   else $("[autofocus]", e.target)?.focus();
+});
+// What has to wait says so where one writes.
+document.addEventListener("htmx:beforeRequest", () => $("#refused")?.replaceChildren());
+document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
+  if (xhr.status !== BUSY) return;
+  const why = Object.assign(document.createElement("p"), { className: "error small", role: "alert" });
+  why.textContent = xhr.responseText;
+  $("#refused")?.replaceChildren(why);
 });
 mindAll();
 

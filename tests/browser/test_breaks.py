@@ -173,3 +173,28 @@ def test_a_question_that_is_too_long_is_refused_with_the_limit_and_stays(window,
     assert page.evaluate("document.querySelector('#prompt').value.length") == count
     expect(page.locator("article[data-role=user]")).to_have_count(1)
     window.complaints[:] = [each for each in window.complaints if "413" not in each]
+
+
+def test_what_has_to_wait_for_an_answer_says_so(window, conversation):
+    """F53"""
+    page = conversation
+    page.fill("#prompt", "count to 3000")
+    page.press("#prompt", "Enter")
+    state(page, "writing")
+    wait = "Wait for the answer, or stop it first."
+    page.get_by_role("button", name="Answer again").first.click()
+    expect(page.locator("#composer [role=alert]:visible")).to_have_text(wait)
+    page.get_by_role("button", name="Edit and send again").first.click()
+    page.fill(".composer--edit textarea", "count to 4")
+    page.press(".composer--edit textarea", "Enter")
+    expect(page.locator(".composer--edit")).to_contain_text(wait)
+    assert page.input_value(".composer--edit textarea") == "count to 4"
+
+    page.get_by_role("button", name="Stop").click()
+    state(page, "stopped")
+    page.press(".composer--edit textarea", "Enter")
+    expect(page.locator("article[data-role=user]")).to_have_count(1)
+    state(page, "done")
+    assert answer_text(page).split() == ["1", "2", "3", "4"]
+    assert page.locator("#composer [role=alert]:visible").count() == 0
+    window.complaints[:] = [each for each in window.complaints if "409" not in each]
