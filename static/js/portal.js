@@ -119,7 +119,7 @@ document.addEventListener("input", (e) => {
 });
 addEventListener("pagehide", () => {
   const form = $("#composer[data-unsaved]:not([data-sending])");
-  if (form) saveDraft(form, true);
+  if (form && !saveDraft(form, true)) leaveHere(form); // a browser that leaves sends no more than 64 KB
 });
 document.addEventListener("submit", (e) => {
   if (e.target.id !== "composer") return;
@@ -127,11 +127,12 @@ document.addEventListener("submit", (e) => {
   delete e.target.dataset.unsaved;
 });
 
-// Whose session has ended can save nothing: it waits in this tab until the same person is back on the same page.
+// What can be saved no more, as where the session has ended, waits in this tab for the same person on the same page.
 const left = `left ${document.body.dataset.person} ${location.pathname}`;
+const leaveHere = (form) => sessionStorage.setItem(left, $("#prompt", form).value);
 const leave = () => {
   const form = $("#composer[data-unsaved], #composer[data-sending]");
-  if (form) sessionStorage.setItem(left, $("#prompt", form).value);
+  if (form) leaveHere(form);
 };
 document.addEventListener("portal:signed-out", leave);
 document.addEventListener("htmx:beforeOnLoad", (e) => {

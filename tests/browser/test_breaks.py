@@ -198,3 +198,17 @@ def test_what_has_to_wait_for_an_answer_says_so(window, conversation):
     assert answer_text(page).split() == ["1", "2", "3", "4"]
     assert page.locator("#composer [role=alert]:visible").count() == 0
     window.complaints[:] = [each for each in window.complaints if "409" not in each]
+
+
+@pytest.mark.parametrize("length", [100, 500_000])
+def test_who_goes_elsewhere_at_once_finds_their_draft_again(conversation, length):
+    """F60: also what is too long for a browser to send while it leaves."""
+    page, address = conversation, conversation.url
+    page.evaluate("length => { document.querySelector('#prompt').value = 'x'.repeat(length) }", length)
+    page.locator("#prompt").dispatch_event("input")
+    page.goto("/settings/")
+    page.goto(address)
+
+    assert len(page.input_value("#prompt")) == length
+    with page.expect_response("**/draft/"):
+        page.fill("#prompt", "")
