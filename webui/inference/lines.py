@@ -20,6 +20,7 @@ from webui.inference.models import Host, InstalledModel, Turn, Usage, WaitingLin
 from webui.inference.quotas import Quota, QuotaReached
 
 LEASE = timedelta(seconds=10)
+RENEWED_BELOW = timedelta(seconds=7)  # not each time: of two hundred turns that would be two hundred rows written
 RANKS = {Usage.Door.BROWSER: 0, Usage.Door.API: 1, Usage.Door.BACKGROUND: 2}
 
 Key = tuple[int, str]  # host, model
@@ -79,10 +80,11 @@ def settle(
     """Let some join and some leave, give free slots to whoever is next, and say how the lines stand.
 
     ``keys`` are the lines to look at: all in which somebody of this process stands. A line whose host was
-    removed is not in the answer. The turns of this process stay its own for ``LEASE`` from now.
+    removed is not in the answer. The turns of this process stay its own for at least ``RENEWED_BELOW`` from now.
     """
     rows = _locked(keys)
-    Turn.objects.filter(owner=owner, line__in=[row.pk for row in rows.values()]).update(lease_expires=Now() + LEASE)
+    ours = Turn.objects.filter(owner=owner, line__in=[row.pk for row in rows.values()])
+    ours.filter(lease_expires__lt=Now() + RENEWED_BELOW).update(lease_expires=Now() + LEASE)
     turns = _turns(rows.values())
     # It may be tried again: whoever stands there has joined already.
     stand = {turn.id for of_line in turns.values() for turn in of_line}
