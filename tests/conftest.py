@@ -8,7 +8,7 @@ from django.conf import global_settings
 from django.core.management.commands import flush
 from django.db import connection, connections
 from django.db.backends.postgresql.operations import DatabaseOperations
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from chat.models import Conversation, Message
@@ -82,6 +82,23 @@ def bob(root) -> User:
 @pytest.fixture
 def carol(root) -> User:
     return User.objects.create_user("carol", PASSWORD, display_name="Carol")
+
+
+@pytest.fixture
+def roots(root) -> Client:
+    """Root's browser."""
+    return _signed_in(root)
+
+
+@pytest.fixture
+def alices(alice) -> Client:
+    return _signed_in(alice)
+
+
+def _signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
 
 
 @pytest.fixture

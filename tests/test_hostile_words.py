@@ -59,19 +59,6 @@ def words(html: str) -> str:
 
 
 @pytest.fixture
-def alices(client, alice) -> Client:
-    client.force_login(alice)
-    return client
-
-
-@pytest.fixture
-def roots(root) -> Client:
-    client = Client()
-    client.force_login(root)
-    return client
-
-
-@pytest.fixture
 def installed(host) -> InstalledModel:
     return InstalledModel.objects.create(host=host, name="m", capabilities=["completion"], seen_at=timezone.now())
 

@@ -29,10 +29,3 @@ def used(alice):
 def roots(client, root) -> Client:
     client.force_login(root)
     return client
-
-
-@pytest.fixture
-def alices(alice) -> Client:
-    client = Client()
-    client.force_login(alice)
-    return client

@@ -1,15 +1,8 @@
 """Groups: named, filled and deleted by administrators."""
 
 import pytest
-from django.test import Client
 
 from webui.accounts.models import Group
-
-
-@pytest.fixture
-def roots(client, root) -> Client:
-    client.force_login(root)
-    return client
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import uuid
 
 import pytest
-from django.test import Client
 
 from tests.pages import Page
 from webui.accounts.models import LIMITS, AccessToken, AuditEntry, Group
@@ -11,12 +10,6 @@ from webui.inference.models import Usage
 
 GIVEN = {"tokens_per_day": "200000", "at_once": "2", "per_minute": ""}
 STORED = (200_000, 2, None)
-
-
-@pytest.fixture
-def roots(client, root) -> Client:
-    client.force_login(root)
-    return client
 
 
 def limits_of(row) -> tuple[int | None, ...]:

@@ -12,12 +12,6 @@ from webui.accounts.models import User
 NEW = {"name": "Dan", "username": "dan", "password": "correct horse battery"}
 
 
-@pytest.fixture
-def roots(client, root) -> Client:
-    client.force_login(root)
-    return client
-
-
 def do(client: Client, user: User, what: str):
     return client.post(f"/people/{user.pk}/", {"do": what})
 

@@ -11,12 +11,6 @@ PROFILE = {"display_name": "Alice A.", "language": "zh-hans", "theme": "dark", "
 NEW = "another horse battery"
 
 
-@pytest.fixture
-def alices(client, alice) -> Client:
-    client.force_login(alice)
-    return client
-
-
 def change_password(client: Client, current=PASSWORD, new=NEW):
     return client.post("/settings/password/", {"current": current, "new": new})
 

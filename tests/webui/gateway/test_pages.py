@@ -23,12 +23,6 @@ PAGE = "/settings/tokens/"
 
 
 @pytest.fixture
-def alices(client, alice) -> Client:
-    client.force_login(alice)
-    return client
-
-
-@pytest.fixture
 def models(host) -> None:
     for name in ("qwen3:8b", "secret:latest"):
         InstalledModel.objects.create(host=host, name=name, seen_at=timezone.now())
