@@ -14,6 +14,7 @@ from chat.runs import state
 from chat.runs.growing import Phase, Progress
 from chat.tree import Tree, Versions
 from chat.words import labels_in, prefix_of
+from webui.inference.quotas import REFUSALS
 from webui.text import language_of
 
 TURNS_SHOWN = 40
@@ -83,6 +84,10 @@ class Turn:
     @property
     def live(self) -> bool:
         return self.run is not None
+
+    @property
+    def met_limit(self) -> bool:
+        return self.error in REFUSALS
 
     @property
     def html(self) -> str:

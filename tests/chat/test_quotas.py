@@ -48,6 +48,7 @@ async def test_the_question_stays_and_is_answered_once_there_is_room(
     assert "Your message is kept." in told
     assert ("You can ask again from " in told) == ("at_once" not in limits)
     assert "Try again" in told
+    assert "Your limits" in told
     assert (answer.error, answer.error_until) == ("", None)
     assert answer.text
 
