@@ -24,8 +24,8 @@ from django.utils.html import strip_tags
 from models_admin.jobs.troubles import trouble_of
 from models_admin.live import CLOSE_SIGNED_OUT, CLOSE_TOO_SLOW
 from webui.accounts import session_watch
+from webui.accounts.addresses import address_in
 from webui.accounts.audit import record_for
-from webui.accounts.models import User
 from webui.db import read_db, run_db
 from webui.inference.clients import client_of
 from webui.inference.models import Host
@@ -91,7 +91,7 @@ class UploadConsumer(AsyncWebsocketConsumer):
             if not await client.has_blob(asked["digest"]):
                 await self._say({"go": True})
                 await client.upload_blob(asked["digest"], self._file(asked["size"]))
-                await run_db(_record, self.scope["user"], host, asked)
+                await run_db(_record, self.scope, host, asked)
             await self._end({"done": True})
         except OllamaError as error:
             await self._end({"failed": _sentence(error, host, asked["lang"])})
@@ -162,5 +162,6 @@ def _not_gguf(language: str) -> str:
         return translation.gettext("This is not a GGUF file.")
 
 
-def _record(user: User, host: Host, asked: dict[str, Any]) -> None:
-    record_for(user, "file_uploaded", asked["digest"], after={"host": host.name, "bytes": asked["size"]})
+def _record(scope: dict[str, Any], host: Host, asked: dict[str, Any]) -> None:
+    after = {"host": host.name, "bytes": asked["size"]}
+    record_for(scope["user"], "file_uploaded", asked["digest"], after=after, address=address_in(scope))

@@ -73,7 +73,7 @@ async def test_a_file_arrives_piece_by_piece_and_can_be_made_a_model_of(root, pr
         made = [line.status async for line in client.create("mine", {"files": {"model.gguf": digest_of(FILE)}})]
     assert made[-1] == "success"
     entry = await AuditEntry.objects.aget(action="file_uploaded")
-    assert entry.after == {"host": "practice", "bytes": len(FILE)}
+    assert (entry.after, entry.address) == ({"host": "practice", "bytes": len(FILE)}, "127.0.0.1")
 
 
 async def test_what_the_host_has_is_not_sent_again(root, practice_models):
